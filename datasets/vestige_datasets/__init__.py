@@ -1,0 +1,1 @@
+"""The datasets and file readers that come with Vestige."""

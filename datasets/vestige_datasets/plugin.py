@@ -1,0 +1,37 @@
+"""The datasets that come with Vestige."""
+
+from vestige.hookspecs import hookimpl
+from vestige.specs import DatasetSpec
+from vestige_datasets.configs import InteractionsConfig, MovieLens100KConfig, SyntheticConfig
+
+
+@hookimpl
+def vestige_datasets() -> list[DatasetSpec]:
+    """`interactions`, `ml-100k` and `synthetic`."""
+    return [
+        DatasetSpec(
+            name="interactions",
+            version="1",
+            summary="A file of yours: .inter, ratings.dat, S3-Rec sequences or an OpenP5 folder.",
+            factory="vestige_datasets.files:InteractionsFile",
+            config=InteractionsConfig,
+            licence="yours",
+        ),
+        DatasetSpec(
+            name="ml-100k",
+            version="1",
+            summary="MovieLens-100K: 100,000 ratings of 943 users and 1,682 films.",
+            factory="vestige_datasets.movielens:MovieLens100K",
+            config=MovieLens100KConfig,
+            licence="research use, no redistribution (GroupLens)",
+            homepage="https://grouplens.org/datasets/movielens/100k/",
+        ),
+        DatasetSpec(
+            name="synthetic",
+            version="1",
+            summary="Generated users with tastes, drift and private habits; any size, by seed.",
+            factory="vestige_datasets.synthetic:Synthetic",
+            config=SyntheticConfig,
+            licence="none needed, generated",
+        ),
+    ]

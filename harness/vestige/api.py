@@ -1,0 +1,210 @@
+"""The Python API: everything the command line does."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vestige import plugins as plugins_module
+from vestige.pipeline import board as board_module
+from vestige.pipeline.board import Board
+from vestige.pipeline.inputs import Inputs, prepare
+from vestige.pipeline.jobs import Executor, ExecutorSettings, Job, Outcome, Report
+from vestige.pipeline.plan import Cell, Plan, plan
+from vestige.pipeline.store import Store, cache_root
+from vestige.plugins import Plugins
+from vestige.results import tables
+from vestige.results.collect import collect
+from vestige.results.pooling import Results
+from vestige.results.records import Finished
+from vestige.results.render import read_results, render
+from vestige.specs import ExecutorSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class BoardResults:
+    """What `run` returns.
+
+    Attributes:
+        board: The name.
+        folder: Where records and tables lie.
+        results: Everything that was measured, with the means to pool it.
+        tables: The path of each renderer's table.
+        made: How many jobs were run; 0 where everything was stored.
+    """
+
+    board: str
+    folder: Path
+    results: Results
+    tables: Mapping[str, Path]
+    made: int
+
+    @property
+    def records(self) -> tuple[Finished, ...]:
+        """One record a cell, with its run."""
+        return self.results.finished
+
+    @property
+    def table(self) -> "pd.DataFrame":
+        """`results.csv` as a table: one row a cell and measurement."""
+        import pandas as pd
+
+        return pd.read_csv(self.folder / "results.csv")
+
+    @property
+    def failed(self) -> tuple[Finished, ...]:
+        """The cells that have no result."""
+        return tuple(item for item in self.records if not item.record.ok)
+
+    @property
+    def invalid(self) -> str | None:
+        """Why the board says nothing, or None."""
+        return tables.invalid(self.results)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A board with its plan, before anything is run."""
+
+    board: Board
+    plugins: Plugins
+    store: Store
+    inputs: Mapping[int, Inputs]
+    plan: Plan
+
+
+class Silent:
+    """A report that says nothing."""
+
+    def started(self, job: Job) -> None:
+        """Nothing."""
+
+    def progressed(self, job: Job, share: float, text: str) -> None:
+        """Nothing."""
+
+    def finished(self, job: Job, outcome: Outcome) -> None:
+        """Nothing."""
+
+    def said(self, text: str) -> None:
+        """Nothing."""
+
+    def planned(self, jobs: Sequence[Job]) -> None:
+        """Nothing."""
+
+
+class RunReport(Report):
+    """A `Report` that is also told, first, what will run."""
+
+    def planned(self, jobs: Sequence[Job]) -> None:
+        """These jobs are missing and will be run."""
+
+
+def open_store(report: Report | None = None) -> Store:
+    """The user's store."""
+    return Store(cache_root() / "store", say=report.said if report else lambda text: None)
+
+
+def make_plan(
+    board: str,
+    *,
+    methods: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+    fetch: bool = True,
+    strict_plugins: bool = False,
+    report: Report | None = None,
+) -> Planned:
+    """Reads a board and its data and plans its cells.
+
+    Raises:
+        InputError: The board or its data cannot be used.
+    """
+    plugins = plugins_module.load(strict_plugins)
+    loaded = board_module.load(board, plugins, tuple(methods), tuple(seeds) if seeds else None)
+    store = open_store(report)
+    inputs = prepare(loaded, store, fetch)
+    return Planned(loaded, plugins, store, inputs, plan(loaded, plugins, inputs))
+
+
+def run(
+    board: str,
+    *,
+    out: str | Path | None = None,
+    methods: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+    workers: int = 1,
+    executor: str = "local",
+    strict_plugins: bool = False,
+    report: RunReport | None = None,
+) -> BoardResults:
+    """Runs what is missing of a board and writes its records and tables.
+
+    Args:
+        board: A folder with a `board.toml`, or the name of a board that ships.
+        out: Where results go; `vestige-out/<board>` unless given.
+        methods: `NAME` or `NAME:preset`, run beside the board's own.
+        seeds: Instead of the board's own.
+        workers: How many jobs run at once; it changes no result.
+        executor: Where jobs run.
+        strict_plugins: A broken plugin is an error.
+        report: Told what happens.
+
+    Returns:
+        The records and tables; a cell that failed is among them, with its status.
+
+    Raises:
+        InputError: The board, its data or its plugins cannot be used.
+        StoreError: The store cannot be written.
+    """
+    told = report or Silent()
+    planned = make_plan(board, methods=methods, seeds=seeds, strict_plugins=strict_plugins, report=told)
+    limits = planned.board.config.limits
+    spec = planned.plugins.get(ExecutorSpec, executor)
+    place: Executor = spec.load()(
+        ExecutorSettings(
+            str(planned.store.root), workers, planned.board.config.threads, limits.seconds, limits.memory_mib
+        )
+    )
+    missing = planned.plan.missing(planned.store)
+    told.planned(missing)
+    observers = _Observers(planned, told)
+    outcomes = place.execute(missing, observers) if missing else {}
+    folder = Path(out) if out is not None else Path("vestige-out") / planned.board.name
+    finished = collect(
+        planned.board, planned.plugins, planned.plan.cells, planned.inputs, outcomes, planned.store, folder
+    )
+    for item in finished:
+        planned.plugins.hook.vestige_cell_finished(
+            board=planned.board.name, cell=item.record.identity.cell, record=item.record.model_dump(mode="json")
+        )
+    results = read_results(folder)
+    written = render(results, planned.plugins, folder)
+    return BoardResults(planned.board.name, folder, results, written, len(missing))
+
+
+class _Observers:
+    """Passes everything on to the report, and the start of a cell to the plugins that observe."""
+
+    def __init__(self, planned: Planned, report: Report) -> None:
+        self._planned, self._report = planned, report
+        self._cells: dict[tuple[str, str], Cell] = {cell.job.id: cell for cell in planned.plan.cells}
+
+    def started(self, job: Job) -> None:
+        cell = self._cells.get(job.id)
+        if cell:
+            self._planned.plugins.hook.vestige_cell_started(board=self._planned.board.name, cell=cell.id)
+        self._report.started(job)
+
+    def progressed(self, job: Job, share: float, text: str) -> None:
+        self._report.progressed(job, share, text)
+
+    def finished(self, job: Job, outcome: Outcome) -> None:
+        self._report.finished(job, outcome)
+
+    def said(self, text: str) -> None:
+        self._report.said(text)
+
+
+__all__ = ["BoardResults", "Planned", "make_plan", "open_store", "run"]

@@ -1,0 +1,308 @@
+"""The command line. Nothing heavy is imported until a command needs it, so `--help` answers at once."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vestige.errors import VestigeError
+
+if TYPE_CHECKING:
+    from vestige.plugins import Plugins
+
+app = typer.Typer(
+    name="vestige",
+    help="Measures what a recommender still remembers after it was told to forget.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Datasets: list, fetch, describe.", no_args_is_help=True)
+cache_app = typer.Typer(help="The store of trained models and results.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+app.add_typer(cache_app, name="cache")
+
+BoardArgument = Annotated[str, typer.Argument(help="A folder with a board.toml, or the name of a board that ships.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Where results go. [default: vestige-out/BOARD]", show_default=False)
+]
+MethodOption = Annotated[
+    list[str] | None, typer.Option("--method", help="NAME or NAME:preset, run beside the board's own; repeatable.")
+]
+SeedOption = Annotated[list[int] | None, typer.Option("--seed", help="Instead of the board's seeds; repeatable.")]
+StrictOption = Annotated[bool, typer.Option("--strict-plugins", help="A broken plugin is an error.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"vestige {version('vestige')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something goes wrong.")] = False,
+) -> None:
+    del version, debug  # `main` looks for --debug itself, since it must work for every failure
+
+
+@app.command()
+def run(
+    board: BoardArgument,
+    method: MethodOption = None,
+    seed: SeedOption = None,
+    out: OutOption = None,
+    workers: Annotated[int, typer.Option(min=1, help="Jobs that run at once; changes no result.")] = 1,
+    executor: Annotated[str, typer.Option(help="Where jobs run.")] = "local",
+    strict_plugins: StrictOption = False,
+) -> None:
+    """Run what is missing of a board, and write its records and tables.
+
+    Running the same command again resumes it. Exits with 1 where a cell failed.
+    """
+    from vestige import api
+    from vestige.console import console, report
+
+    with report() as told:
+        results = api.run(
+            board,
+            out=out,
+            methods=method or (),
+            seeds=seed,
+            workers=workers,
+            executor=executor,
+            strict_plugins=strict_plugins,
+            report=told,
+        )
+    _show(results.tables["markdown"].read_text(encoding="utf-8"))
+    for item in results.failed:
+        identity, outcome = item.record.identity, item.record.outcome
+        console().print(
+            f"{identity.label}, seed {identity.seed}: {outcome.status}: {outcome.message} "
+            f"(traceback in {results.folder / 'records' / (identity.cell + '.run.json')})",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    typer.echo(f"table: {results.tables['markdown']}")
+    if results.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def plan(
+    board: BoardArgument,
+    method: MethodOption = None,
+    seed: SeedOption = None,
+    strict_plugins: StrictOption = False,
+) -> None:
+    """Show a board's cells, what is stored, and what would run."""
+    from vestige import api
+    from vestige.console import table
+
+    planned = api.make_plan(board, methods=method or (), seeds=seed, fetch=False, strict_plugins=strict_plugins)
+    missing = {job.id for job in planned.plan.missing(planned.store)}
+    rows = [
+        [cell.id, cell.label, str(cell.seed), "would run" if cell.job.id in missing else "stored"]
+        for cell in planned.plan.cells
+    ]
+    table(["cell", "row", "seed", "result"], rows)
+    by_stage: dict[str, list[int]] = {}
+    for job in planned.plan.jobs:
+        counts = by_stage.setdefault(job.stage, [0, 0])
+        counts[0] += 1
+        counts[1] += job.id in missing
+    for stage, (all_jobs, to_run) in by_stage.items():
+        typer.echo(f"{stage}: {all_jobs} jobs, {to_run} would run")
+
+
+@app.command()
+def render(board: BoardArgument, out: OutOption = None, strict_plugins: StrictOption = False) -> None:
+    """Write a board's tables again from the records of its last run."""
+    from vestige import plugins as plugins_module
+    from vestige.results.render import read_results
+    from vestige.results.render import render as render_tables
+
+    folder = _results_folder(board, out)
+    for path in render_tables(read_results(folder), plugins_module.load(strict_plugins), folder).values():
+        typer.echo(f"table: {path}")
+
+
+@app.command()
+def accept(board: BoardArgument, out: OutOption = None) -> None:
+    """Make the fresh results of a board the accepted ones, beside its board.toml."""
+    from vestige.pipeline.board import find
+    from vestige.results.accept import accept as accept_results
+
+    folder = find(board)
+    written = accept_results(_results_folder(board, out), folder)
+    typer.echo(f"accepted: {len(written)} files in {folder}")
+
+
+@app.command()
+def plugins(strict_plugins: StrictOption = False) -> None:
+    """List what is installed, from which distribution, and what is broken."""
+    from vestige import plugins as plugins_module
+    from vestige.console import table
+
+    found = plugins_module.load(strict_plugins)
+    rows = [
+        [f.spec.kind, f.spec.name, f.spec.version, f"{f.distribution} {f.distribution_version}", f.spec.summary, "ok"]
+        for f in sorted(found.found, key=lambda f: (f.spec.kind, f.spec.name))
+    ]
+    rows += [
+        ["plugin", b.name, "", f"{b.distribution} {b.distribution_version}", "", f"broken: {b.reason}"]
+        for b in found.broken
+    ]
+    table(["kind", "name", "version", "distribution", "summary", "status"], rows)
+    for warning in found.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+
+
+@data_app.command("list")
+def data_list(strict_plugins: StrictOption = False) -> None:
+    """List the datasets, with their licences."""
+    from vestige import plugins as plugins_module
+    from vestige.console import table
+    from vestige.specs import DatasetSpec
+
+    specs = plugins_module.load(strict_plugins).all(DatasetSpec)
+    table(
+        ["name", "licence", "summary", "homepage"],
+        [[name, spec.licence, spec.summary, spec.homepage] for name, spec in sorted(specs.items())],
+    )
+
+
+PathOption = Annotated[str | None, typer.Option("--path", help="The file, for datasets that read one of yours.")]
+
+
+@data_app.command("fetch")
+def data_fetch(name: Annotated[str, typer.Argument(help="A dataset; see `vestige data list`.")]) -> None:
+    """Fetch a dataset into the cache and verify it."""
+    dataset = _dataset(name, None)
+    dataset.fetch(_say_progress)
+    typer.echo(f"{name} is on this machine.")
+
+
+@data_app.command("info")
+def data_info(
+    name: Annotated[str, typer.Argument(help="A dataset; see `vestige data list`.")], path: PathOption = None
+) -> None:
+    """Describe a dataset: licence, sizes, and what reading it did."""
+    from vestige import plugins as plugins_module
+    from vestige.console import table
+    from vestige.specs import DatasetSpec
+
+    spec = plugins_module.load().get(DatasetSpec, name)
+    dataset = _dataset(name, path)
+    if not dataset.is_local():
+        dataset.fetch(_say_progress)
+    data = dataset.load()
+    facts: dict[str, Any] = {
+        "licence": spec.licence,
+        "homepage": spec.homepage,
+        "users": data.n_users,
+        "items": data.n_items,
+        "interactions": len(data),
+        "mean interactions a user": round(len(data) / data.n_users, 1),
+        **data.notes,
+        "content hash": data.content_hash,
+    }
+    table(["", name], [[key, str(value)] for key, value in facts.items() if value != ""])
+
+
+@cache_app.command("ls")
+def cache_ls() -> None:
+    """List what the store holds."""
+    from vestige import api
+    from vestige.console import table
+
+    store = api.open_store()
+    artifacts = store.artifacts()
+    table(
+        ["stage", "key", "size"],
+        [[a.stage, a.key[:16], f"{a.bytes / 2**20:.2f} MiB"] for a in artifacts],
+    )
+    typer.echo(f"{len(artifacts)} artifacts, {sum(a.bytes for a in artifacts) / 2**20:.1f} MiB in {store.root}")
+
+
+@cache_app.command("gc")
+def cache_gc(
+    keep_days: Annotated[float, typer.Option(min=0, help="Keep what was made in the last so many days.")] = 30.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Remove what is older than --keep-days, and what killed runs left half made."""
+    import time
+
+    from vestige import api
+
+    store = api.open_store()
+    limit = time.time() - keep_days * 86400
+    old = [a for a in store.artifacts() if (a.folder / "manifest.json").stat().st_mtime < limit]
+    if not dry_run:
+        for artifact in old:
+            store.remove(artifact)
+        store.sweep()
+    size = sum(a.bytes for a in old) / 2**20
+    typer.echo(f"{'would remove' if dry_run else 'removed'} {len(old)} artifacts, {size:.1f} MiB")
+
+
+def _results_folder(board: str, out: Path | None) -> Path:
+    """Where a board's results lie: `out`, or the default folder of its name."""
+    if out is not None:
+        return out
+    from vestige.pipeline.board import find
+
+    return Path("vestige-out") / find(board).resolve().name
+
+
+def _dataset(name: str, path: str | None) -> Any:
+    from vestige import configs
+    from vestige import plugins as plugins_module
+    from vestige.pipeline.store import cache_root
+    from vestige.specs import DatasetSpec
+
+    loaded: Plugins = plugins_module.load()
+    spec = loaded.get(DatasetSpec, name)
+    values = {} if path is None else {"path": path}
+    config = configs.validate(spec.config, values, f"dataset {name}")
+    return spec.load()(config, cache_root() / "datasets" / name)
+
+
+def _say_progress(share: float, text: str = "") -> None:
+    if text:
+        typer.echo(text)
+
+
+def _show(markdown: str) -> None:
+    """The leaderboard's tables, without the part for first-time readers."""
+    typer.echo(markdown.partition("## How to read this")[0].strip())
+
+
+def main() -> None:
+    """Entry point: errors that one sentence explains are printed as that sentence."""
+    debug = "--debug" in sys.argv[1:]
+    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    sys.exit(guarded(lambda: app(args=arguments, standalone_mode=True), debug))
+
+
+def guarded(work: Callable[[], object], debug: bool) -> int:
+    """Runs `work`; 2 for what the user can mend, with one sentence on standard error."""
+    try:
+        work()
+    except VestigeError as error:
+        if debug:
+            raise
+        typer.echo(f"vestige: {error}", err=True)
+        return 2
+    except KeyboardInterrupt:
+        typer.echo("vestige: interrupted; run the same command again to go on.", err=True)
+        return 130
+    return 0

@@ -1,0 +1,82 @@
+"""Configuration enters once, is validated here, and is typed from then on."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import pydantic
+
+from vestige.errors import InputError, unknown
+
+ConfigT = TypeVar("ConfigT", bound=pydantic.BaseModel)
+
+
+class Config(pydantic.BaseModel):
+    """The base of every configuration: frozen, and an unknown key is an error."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def validate(model: type[ConfigT], values: Mapping[str, Any], where: str) -> ConfigT:
+    """`values` as a `model`; the first fault is an `InputError` that begins with `where`.
+
+    Args:
+        model: The configuration class.
+        values: Untrusted keys and values, as TOML or JSON gives them.
+        where: What the reader must open to mend it, such as `board.toml: [request]`.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except pydantic.ValidationError as error:
+        raise InputError(f"{where}: {_sentence(model, error)}") from None
+
+
+def preset_values(
+    presets: Mapping[str, Mapping[str, Any]], preset: str | None, explicit: Mapping[str, Any], where: str
+) -> dict[str, Any]:
+    """The preset's values with the explicit ones laid over them: a preset is a starting point."""
+    if preset is None:
+        return dict(explicit)
+    if preset not in presets:
+        raise unknown("preset", preset, presets, where)
+    return {**presets[preset], **explicit}
+
+
+def _sentence(model: type[pydantic.BaseModel], error: pydantic.ValidationError) -> str:
+    fault = error.errors()[0]
+    path = fault["loc"]
+    key = ".".join(str(part) for part in path) or "the table as a whole"
+    if fault["type"] == "extra_forbidden":
+        valid = _fields_at(model, path[:-1])
+        near = difflib.get_close_matches(str(path[-1]), valid, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(sorted(valid))}."
+        return f"unknown key {key!r}; {hint}"
+    if fault["type"] == "missing":
+        return f"the key {key!r} is missing."
+    message = fault["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    given = "" if isinstance(fault["input"], Mapping) else f", not {fault['input']!r}"
+    return f"{key}: {message}{given}."
+
+
+def _fields_at(model: type[pydantic.BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """The names of the fields of the nested model that `path` leads to."""
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        nested = _model_in(field.annotation) if field is not None else None
+        if nested is None:
+            return []
+        model = nested
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _model_in(argument)
+        if found is not None:
+            return found
+    return None

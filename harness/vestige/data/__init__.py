@@ -1,0 +1,1 @@
+"""Interactions, how they are split, and the queries that are asked of a recommender."""

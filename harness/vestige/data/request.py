@@ -1,0 +1,363 @@
+"""What must be forgotten: draws R, F and T (design: retained, to-be-forgotten, never-trained)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pydantic
+from scipy.optimize import linear_sum_assignment
+
+from vestige import seeds
+from vestige.configs import Config
+from vestige.data.interactions import Interactions
+from vestige.data.sequences import IntArray, Sequences, offsets_of
+from vestige.errors import InputError
+
+
+class Part(IntEnum):
+    """What an interaction is used for. Validation and test interactions are held out of all training."""
+
+    RETAINED = 0
+    FORGET = 1
+    UNSEEN = 2
+    VALIDATION = 3
+    TEST = 4
+    UNUSED = 5
+
+
+class RequestConfig(Config):
+    """The `[request]` table of a board.
+
+    `users`: whole users, `count` of them or a `fraction` of all, chosen by `select`, or listed in `file` (one id
+    a line). `interactions`: of `count` users (or a `fraction`), the `latest` or `random` `percent` of each
+    one's training interactions, or those listed in `file` (`user<TAB>item` a line).
+    """
+
+    kind: Literal["users", "interactions"] = "users"
+    count: int | None = pydantic.Field(None, ge=1)
+    fraction: float | None = pydantic.Field(None, gt=0, lt=1)
+    select: Literal["random", "longest", "shortest", "popular", "unpopular", "latest"] = "random"
+    percent: float = pydantic.Field(5.0, gt=0, le=50)
+    file: str | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _one_size(self) -> "RequestConfig":
+        given = [name for name in ("count", "fraction", "file") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                "a request needs exactly one of count, fraction and file" + (f" (it has {given})" if given else "")
+            )
+        if self.select == "latest" and self.kind == "users":
+            raise ValueError("select = 'latest' is for kind = 'interactions'")
+        if self.kind == "interactions" and self.select not in ("latest", "random"):
+            raise ValueError("select must be 'latest' or 'random' where kind = 'interactions'")
+        return self
+
+
+class HoldoutConfig(Config):
+    """The `[holdout]` table of a board: what no model is trained on.
+
+    `last`: each user's last interaction is the test, the one before the validation. `temporal`: everything after
+    the time before which `1 − share` of all interactions lie; a user's first interaction after it is the
+    test, the last one before it the validation.
+    """
+
+    rule: Literal["last", "temporal"] = "last"
+    share: float = pydantic.Field(0.2, gt=0, lt=1)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which interaction is used for what, and who is asked about.
+
+    Attributes:
+        kind: `users` or `interactions`.
+        part: int8 [events], values of `Part`.
+        forget_users: int32 [n], the users of F, or the affected users.
+        unseen_users: int32 [n], the users of T, pair i with `forget_users[i]`; the affected users themselves
+            for `interactions`.
+        retained_users: int32 [m], the users whom the request does not touch and on whom every model trains.
+        exchangeable: F and T were told apart by coins alone, so membership can be measured in one world; where
+            False (a list from a file), only swap measures are reported.
+        notes: What drawing did, for the record.
+    """
+
+    kind: Literal["users", "interactions"]
+    part: npt.NDArray[np.int8]
+    forget_users: IntArray
+    unseen_users: IntArray
+    exchangeable: bool
+    retained_users: IntArray
+    notes: dict[str, str | int | float]
+
+
+def hold_out(data: Interactions, config: HoldoutConfig) -> npt.NDArray[np.int8]:
+    """int8 [events] of `Part`: RETAINED where training may look, else VALIDATION, TEST or UNUSED."""
+    part = np.full(len(data), Part.RETAINED, dtype=np.int8)
+    ends = data.offsets[1:]
+    if config.rule == "last":
+        part[ends - 1] = Part.TEST
+        part[ends - 2] = Part.VALIDATION
+        return part
+    cut = np.sort(data.timestamp, kind="stable")[int(np.ceil(len(data) * (1 - config.share))) - 1]
+    after = data.timestamp > cut
+    part[after] = Part.UNUSED
+    first = ends - np.bincount(data.user[after], minlength=data.n_users)
+    has_test = first < ends
+    part[first[has_test]] = Part.TEST
+    has_both = has_test & (first - data.offsets[:-1] >= 2)
+    part[first[has_both] - 1] = Part.VALIDATION
+    return part
+
+
+def draw(data: Interactions, request: RequestConfig, holdout: HoldoutConfig, seed: int) -> Split:
+    """R, F and T by seed.
+
+    For `users`, a pool of 2n users is sorted by history length, consecutive users form pairs, and a coin a pair
+    sends one to F and one to T. For `interactions`, the coin falls for each pair of adjacent positions of an
+    affected user. A list from a file fixes F; T is matched to it (`exchangeable` is then False).
+
+    Raises:
+        InputError: The request is empty, takes more users than there are, or names unknown ones.
+    """
+    part = hold_out(data, holdout)
+    rng = seeds.generator(seed, "split")
+    if request.kind == "users":
+        return _draw_users(data, part, request, rng)
+    return _draw_interactions(data, part, request, rng)
+
+
+def training(data: Interactions, split: Split, parts: Iterable[Part]) -> Sequences:
+    """The training sequences of the given parts, one row for each user who has any; users ascending."""
+    return select(data, np.isin(split.part, np.asarray(sorted(parts), dtype=np.int8)))
+
+
+def select(data: Interactions, mask: npt.NDArray[np.bool_]) -> Sequences:
+    """The interactions under `mask` as sequences, one row for each user who has any; users ascending."""
+    counts = np.bincount(data.user[mask], minlength=data.n_users)
+    users = np.flatnonzero(counts)
+    return Sequences(data.item[mask], offsets_of(counts[users]), users.astype(np.int32))
+
+
+def training_counts(data: Interactions, part: npt.NDArray[np.int8]) -> IntArray:
+    """int64 [users]: how many interactions of each user training may look at."""
+    return np.bincount(data.user[part <= Part.UNSEEN], minlength=data.n_users)
+
+
+def popularity_of_taste(data: Interactions, part: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:
+    """float64 [users]: the mean log count of the items a user trained on."""
+    free = part <= Part.UNSEEN
+    count = np.bincount(data.item[free], minlength=data.n_items)
+    taste = np.bincount(data.user[free], weights=np.log1p(count[data.item[free]]), minlength=data.n_users)
+    return taste / np.maximum(training_counts(data, part), 1)
+
+
+def _draw_users(
+    data: Interactions, part: npt.NDArray[np.int8], request: RequestConfig, rng: np.random.Generator
+) -> Split:
+    lengths = training_counts(data, part)
+    if request.file is not None:
+        forget = _listed_users(data, request.file)
+        unseen = _matched_users(lengths, forget, rng, request.file)
+        return _users_split(data, part, forget, unseen, exchangeable=False)
+    # A user must have a transition (two training interactions) to be asked about.
+    able = np.flatnonzero(lengths >= 2)
+    n = _count(request, data.n_users)
+    if 2 * n >= len(able):
+        raise InputError(
+            f"request: forgetting {n} users takes {2 * n} (as many again are never trained, to compare with), and "
+            f"some must be retained, but only {len(able)} have two training interactions; "
+            f"count can be at most {max((len(able) - 1) // 2, 0)}."
+        )
+    shuffled = able[rng.permutation(len(able))]
+    if request.select == "random":
+        pool = shuffled[: 2 * n]
+    else:
+        taste = popularity_of_taste(data, part) if "popular" in request.select else lengths
+        sign = 1 if request.select in ("shortest", "unpopular") else -1
+        pool = shuffled[np.argsort(sign * taste[shuffled], kind="stable")][: 2 * n]
+    pairs = pool[np.argsort(lengths[pool], kind="stable")].reshape(n, 2)
+    coin = rng.integers(0, 2, n)
+    rows = np.arange(n)
+    return _users_split(data, part, pairs[rows, coin], pairs[rows, 1 - coin], exchangeable=True)
+
+
+def _users_split(
+    data: Interactions, part: npt.NDArray[np.int8], forget: IntArray, unseen: IntArray, exchangeable: bool
+) -> Split:
+    part = part.copy()
+    for users, label in ((forget, Part.FORGET), (unseen, Part.UNSEEN)):
+        part[np.isin(data.user, users) & (part == Part.RETAINED)] = label
+    notes: dict[str, str | int | float] = {
+        "forgotten users": len(forget),
+        "never-trained users": len(unseen),
+        "forgotten interactions": int((part == Part.FORGET).sum()),
+    }
+    return _split("users", data, part, forget, unseen, exchangeable, notes)
+
+
+def _draw_interactions(
+    data: Interactions, part: npt.NDArray[np.int8], request: RequestConfig, rng: np.random.Generator
+) -> Split:
+    part = part.copy()
+    if request.file is not None:
+        forget = _listed_events(data, part, request.file)
+        unseen = _events_before(data, part, forget)
+        affected = np.unique(data.user[forget])
+        part[forget], part[unseen] = Part.FORGET, Part.UNSEEN
+        notes: dict[str, str | int | float] = {"never-trained interactions": len(unseen)}
+        exchangeable = False
+    else:
+        lengths = training_counts(data, part)
+        pairs_of = np.maximum(np.round(lengths * request.percent / 100), 1).astype(np.int64)
+        # The first position has no history, and somebody must keep something to be asked from.
+        able = np.flatnonzero(lengths >= 2 * pairs_of + 1)
+        n = _count(request, data.n_users)
+        if n > len(able):
+            raise InputError(
+                f"request: it takes {n} users, but only {len(able)} have enough training interactions to give "
+                f"{request.percent:g} % to F and as many to T; count can be at most {len(able)}."
+            )
+        affected = np.sort(able[rng.permutation(len(able))[:n]])
+        first = np.concatenate([_pair_positions(lengths[u], pairs_of[u], request.select, rng) for u in affected])
+        first = first + np.repeat(data.offsets[affected], pairs_of[affected])
+        coin = rng.integers(0, 2, len(first))
+        part[first + coin], part[first + 1 - coin] = Part.FORGET, Part.UNSEEN
+        notes = {"never-trained interactions": len(first)}
+        exchangeable = True
+    notes = {"affected users": len(affected), "forgotten interactions": int((part == Part.FORGET).sum()), **notes}
+    return _split("interactions", data, part, affected, affected, exchangeable, notes)
+
+
+def _split(
+    kind: Literal["users", "interactions"],
+    data: Interactions,
+    part: npt.NDArray[np.int8],
+    forget: IntArray,
+    unseen: IntArray,
+    exchangeable: bool,
+    notes: dict[str, str | int | float],
+) -> Split:
+    touched = np.union1d(forget, unseen)
+    retained = np.setdiff1d(np.unique(data.user[part == Part.RETAINED]), touched)
+    return Split(
+        kind=kind,
+        part=part,
+        forget_users=forget.astype(np.int32),
+        unseen_users=unseen.astype(np.int32),
+        retained_users=retained.astype(np.int32),
+        exchangeable=exchangeable,
+        notes=notes,
+    )
+
+
+def _pair_positions(length: int, pairs: int, how: str, rng: np.random.Generator) -> IntArray:
+    """The first positions of `pairs` disjoint adjacent pairs among positions 1 … length − 1."""
+    if how == "latest":
+        return length - 2 * pairs + 2 * np.arange(pairs)
+    slots = (length - 1) // 2
+    return 1 + 2 * np.sort(rng.permutation(slots)[:pairs])
+
+
+def _count(request: RequestConfig, n_users: int) -> int:
+    if request.count is not None:
+        return request.count
+    assert request.fraction is not None
+    n = round(request.fraction * n_users)
+    if n == 0:
+        raise InputError(f"request: fraction = {request.fraction:g} of {n_users} users is nobody; ask for more.")
+    return n
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file without their ends; its faults are one sentence each."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file.") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: this is a folder; a file is needed.") from None
+    except PermissionError:
+        raise InputError(f"{path}: the file may not be read.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: the file is not UTF-8 (byte {error.start}).") from None
+    lines = text.splitlines()
+    if not any(line.strip() for line in lines):
+        raise InputError(f"{path}: the file is empty.")
+    return lines
+
+
+def _listed_users(data: Interactions, file: str) -> IntArray:
+    index = {user: position for position, user in enumerate(data.user_ids.tolist())}
+    users: list[int] = []
+    for number, line in enumerate(read_lines(Path(file)), start=1):
+        name = line.strip()
+        if not name:
+            continue
+        if name not in index:
+            raise InputError(f"{file}, line {number}: user {name!r} is not in the dataset.")
+        users.append(index[name])
+    unique = np.unique(np.asarray(users, dtype=np.int64))
+    if 2 * len(unique) >= data.n_users:
+        raise InputError(
+            f"{file}: forgetting {len(unique)} users takes {2 * len(unique)} (as many again are never trained), "
+            f"and some must be retained, but the dataset has {data.n_users}."
+        )
+    return unique
+
+
+def _matched_users(lengths: IntArray, forget: IntArray, rng: np.random.Generator, file: str) -> IntArray:
+    """For each user of F another one with nearly as long a history, by assignment; ties by chance."""
+    others = np.setdiff1d(np.flatnonzero(lengths >= 2), forget)
+    if len(others) <= len(forget):
+        raise InputError(f"{file}: too few other users are left to match {len(forget)} forgotten ones.")
+    others = others[rng.permutation(len(others))]
+    gap = np.abs(np.log1p(lengths[forget])[:, None] - np.log1p(lengths[others])[None, :])
+    _, columns = linear_sum_assignment(gap)
+    return others[columns]
+
+
+def _listed_events(data: Interactions, part: npt.NDArray[np.int8], file: str) -> IntArray:
+    users = {user: position for position, user in enumerate(data.user_ids.tolist())}
+    items = {item: position for position, item in enumerate(data.item_ids.tolist())}
+    event_of = {pair: e for e, pair in enumerate(zip(data.user.tolist(), data.item.tolist(), strict=True))}
+    events: list[int] = []
+    for number, line in enumerate(read_lines(Path(file)), start=1):
+        if not line.strip():
+            continue
+        fields = line.split("\t")
+        if len(fields) < 2:
+            raise InputError(f"{file}, line {number}: two fields are needed (user<TAB>item), not {len(fields)}.")
+        user, item = users.get(fields[0].strip()), items.get(fields[1].strip())
+        if user is None or item is None:
+            what, name = ("user", fields[0]) if user is None else ("item", fields[1])
+            raise InputError(f"{file}, line {number}: {what} {name.strip()!r} is not in the dataset.")
+        event = event_of.get((user, item))
+        if event is None:
+            raise InputError(f"{file}, line {number}: user {fields[0]!r} never had item {fields[1].strip()!r}.")
+        if part[event] != Part.RETAINED:
+            raise InputError(
+                f"{file}, line {number}: this interaction is held out for validation or test, so no model learns it "
+                "and none can forget it; name training interactions only."
+            )
+        events.append(event)
+    return np.unique(np.asarray(events, dtype=np.int64))
+
+
+def _events_before(data: Interactions, part: npt.NDArray[np.int8], forget: IntArray) -> IntArray:
+    """As many training events as in F of every user, the nearest ones that stand before each, never twice."""
+    taken = set(forget.tolist())
+    out: list[int] = []
+    for event in forget.tolist():
+        first = int(data.offsets[data.user[event]])
+        candidate = event - 1
+        while candidate > first and (candidate in taken or part[candidate] != Part.RETAINED):
+            candidate -= 1
+        if candidate > first:
+            taken.add(candidate)
+            out.append(candidate)
+    return np.sort(np.asarray(out, dtype=np.int64))

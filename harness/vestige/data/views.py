@@ -1,0 +1,167 @@
+"""The views: lists of queries `history → target` that every model is asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_array
+
+from vestige import seeds
+from vestige.data.interactions import Interactions
+from vestige.data.request import Part, Split, popularity_of_taste, select, training_counts
+from vestige.data.sequences import IntArray, Sequences, offsets_of, ragged
+
+PER_USER = 10
+"""At most so many training transitions of one user are asked."""
+
+NEAREST = 5
+"""So many nearest retained users of each forgotten user are its neighbours."""
+
+VIEWS = ("retain", "unseen", "affected", "forget", "unseen_train", "neighbours", "controls")
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Questions to a recommender: given `histories`, how high is `targets`?
+
+    Attributes:
+        histories: One row a query.
+        targets: int32 [queries].
+        users: int32 [queries], positions in the dataset.
+    """
+
+    histories: Sequences
+    targets: IntArray
+    users: IntArray
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@dataclass(frozen=True)
+class Views:
+    """What is asked, and which rows of it each view consists of.
+
+    Attributes:
+        queries: The views that are scored, by name.
+        rows: For every view, the scored view that holds it and its rows there.
+    """
+
+    queries: Mapping[str, Queries]
+    rows: Mapping[str, tuple[str, IntArray]]
+
+    def users(self, view: str) -> IntArray:
+        """int32 [queries of the view]."""
+        parent, rows = self.rows[view]
+        return self.queries[parent].users[rows]
+
+
+def build(data: Interactions, split: Split, seed: int, reach: int | None = None) -> Views:
+    """All views of a split.
+
+    `retain` (and `unseen`, or `affected` for an interactions request): the test item after all earlier
+    interactions that were not taken away. `forget` and `unseen_train`: training transitions of F and T, at
+    most `PER_USER` a user, drawn by seed. `neighbours` and `controls`: rows of `retain`.
+
+    Args:
+        reach: How many of a user's last training transitions the recommender's training can touch; None for all.
+    """
+    rng = seeds.generator(seed, "views")
+    queries = {"retain": _held_out(data, split, split.retained_users)}
+    other = "unseen" if split.kind == "users" else "affected"
+    queries[other] = _held_out(data, split, split.unseen_users)
+    for view, part in (("forget", Part.FORGET), ("unseen_train", Part.UNSEEN)):
+        queries[view] = _transitions(data, split, part, reach, rng)
+    rows = {view: (view, np.arange(len(q))) for view, q in queries.items()}
+    near, matched = neighbours(data, split)
+    for view, users in (("neighbours", near), ("controls", matched)):
+        rows[view] = ("retain", np.flatnonzero(np.isin(queries["retain"].users, users)))
+    return Views(queries, rows)
+
+
+def neighbours(data: Interactions, split: Split) -> tuple[IntArray, IntArray]:
+    """The users of R most similar to F, and as many users who are nobody's neighbour, matched to them.
+
+    Similarity is Jaccard of training item sets, the `NEAREST` nearest of each user of F, without repeats; no
+    model is involved, so every model is asked about the same users. Controls are assigned one to one by
+    distance in standardised log history length and popularity of taste.
+    """
+    r = split.retained_users
+    similar = jaccard(
+        *(select(data, _training_of(data, split, users)) for users in (split.forget_users, r)), data.n_items
+    )
+    near = np.unique(r[np.argsort(-similar, axis=1, kind="stable")[:, :NEAREST]])
+    rest = np.setdiff1d(r, near)
+    if not len(rest):
+        return near, rest
+    length = np.log1p(training_counts(data, split.part))
+    taste = popularity_of_taste(data, split.part)
+    features = np.stack([length, taste], axis=1)
+    features = (features - features[r].mean(axis=0)) / np.maximum(features[r].std(axis=0), 1e-12)
+    distance = ((features[near][:, None, :] - features[rest][None, :, :]) ** 2).sum(axis=2)
+    _, columns = linear_sum_assignment(distance)
+    return near, np.sort(rest[columns])
+
+
+def _training_of(data: Interactions, split: Split, users: IntArray) -> npt.NDArray[np.bool_]:
+    return np.isin(data.user, users) & (split.part <= Part.FORGET)
+
+
+def jaccard(a: Sequences, b: Sequences, n_items: int) -> npt.NDArray[np.float64]:
+    """float64 [rows of a, rows of b]: the similarity of the sets of items."""
+    sets_a, sets_b = (_incidence(rows, n_items) for rows in (a, b))
+    shared = (sets_a @ sets_b.T).toarray()
+    sizes_a, sizes_b = (np.asarray(sets.sum(axis=1)) for sets in (sets_a, sets_b))
+    out: npt.NDArray[np.float64] = shared / np.maximum(sizes_a[:, None] + sizes_b[None, :] - shared, 1)
+    return out
+
+
+def _incidence(rows: Sequences, n_items: int) -> csr_array:
+    """0/1 [rows, items]."""
+    # Merging repeats works in place, so the matrix must not share the rows' own arrays.
+    content = (np.ones(len(rows.items)), rows.items, rows.offsets)
+    matrix = csr_array(content, shape=(len(rows), n_items), copy=True)
+    matrix.sum_duplicates()
+    matrix.data[:] = 1
+    return matrix
+
+
+def _visible(split: Split) -> npt.NDArray[np.bool_]:
+    """The interactions that may stand in a history: what a user of kind `interactions` took away may not."""
+    if split.kind == "users":
+        return np.ones(len(split.part), dtype=np.bool_)
+    return (split.part != Part.FORGET) & (split.part != Part.UNSEEN)
+
+
+def _histories(data: Interactions, visible: npt.NDArray[np.bool_], events: IntArray) -> Sequences:
+    """For each event, the visible items of the same user that stand before it."""
+    before = np.concatenate([[0], np.cumsum(visible)])
+    kept_items = data.item[visible]
+    starts = before[data.offsets[data.user[events]]]
+    lengths = before[events] - starts
+    return Sequences(kept_items[ragged(starts, lengths)], offsets_of(lengths), data.user[events])
+
+
+def _held_out(data: Interactions, split: Split, users: IntArray) -> Queries:
+    events = np.flatnonzero((split.part == Part.TEST) & np.isin(data.user, users))
+    histories = _histories(data, _visible(split), events)
+    some = np.flatnonzero(histories.lengths > 0)
+    return Queries(histories.take(some), data.item[events][some], data.user[events][some])
+
+
+def _transitions(data: Interactions, split: Split, part: Part, reach: int | None, rng: np.random.Generator) -> Queries:
+    events = np.flatnonzero(split.part == part)
+    histories = _histories(data, _visible(split), events)
+    able = histories.lengths > 0
+    if reach is not None:
+        remaining = training_counts(data, split.part)[data.user[events]] - (events - data.offsets[data.user[events]])
+        able &= remaining <= reach
+    # The first PER_USER of each user in a random order, then back in the order of the data.
+    order = rng.permutation(np.flatnonzero(able))
+    order = order[np.argsort(data.user[events[order]], kind="stable")]
+    owner = data.user[events[order]]
+    first = np.searchsorted(owner, owner, side="left")
+    chosen = np.sort(order[np.arange(len(order)) - first < PER_USER])
+    return Queries(histories.take(chosen), data.item[events][chosen], data.user[events][chosen])

@@ -1,0 +1,34 @@
+"""The errors a user meets: one clear sentence each, with the nearest thing that would have worked."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class VestigeError(Exception):
+    """Something went wrong that one sentence can explain; the command line prints only that sentence."""
+
+
+class InputError(VestigeError):
+    """The user's input cannot be used: names the file, line or key, and what would be right."""
+
+
+class StoreError(VestigeError):
+    """The store cannot be read or written (full disk, read-only folder)."""
+
+
+class ScoreError(VestigeError):
+    """A recommender returned scores that cannot be ranked: not finite, or of the wrong shape."""
+
+
+def unknown(kind: str, name: str, valid: Iterable[str], where: str = "") -> InputError:
+    """An `InputError` for a name that does not exist, naming the nearest valid one, or all of them."""
+    names = sorted(valid)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if near:
+        hint = f"did you mean {near[0]!r}?"
+    elif names:
+        hint = f"valid: {', '.join(names)}."
+    else:
+        hint = "there is none."
+    prefix = f"{where}: " if where else ""
+    return InputError(f"{prefix}unknown {kind} {name!r}; {hint}")

@@ -1,0 +1,146 @@
+"""The hooks of Vestige: this file is the manual of a plugin author.
+
+A plugin is a module (or an object) with functions of these names, each marked with `vestige.hookimpl` and named
+under the entry-point group `vestige`. Providers return a list of frozen specs; observers return nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pluggy
+
+from vestige.specs import (
+    AttackSpec,
+    DatasetSpec,
+    ExecutorSpec,
+    MethodSpec,
+    MetricSpec,
+    RecommenderSpec,
+    RendererSpec,
+)
+
+hookspec = pluggy.HookspecMarker("vestige")
+hookimpl = pluggy.HookimplMarker("vestige")
+
+
+@hookspec
+def vestige_methods() -> Iterable[MethodSpec]:
+    """Unlearning methods.
+
+    Example:
+        ```python
+        @vestige.hookimpl
+        def vestige_methods():
+            return [MethodSpec(name="shrink", version="1", summary="Shrinks all weights.",
+                               factory="my_package.shrink:Shrink", config=ShrinkConfig)]
+        ```
+    """
+
+
+@hookspec
+def vestige_datasets() -> Iterable[DatasetSpec]:
+    """Datasets.
+
+    Example:
+        ```python
+        @vestige.hookimpl
+        def vestige_datasets():
+            return [DatasetSpec(name="my-shop", version="1", summary="Orders of my shop.", licence="internal",
+                                factory="my_package.shop:Shop")]
+        ```
+    """
+
+
+@hookspec
+def vestige_recommenders() -> Iterable[RecommenderSpec]:
+    """Recommenders that can be put under test.
+
+    Example:
+        ```python
+        @vestige.hookimpl
+        def vestige_recommenders():
+            return [RecommenderSpec(name="markov", version="1", summary="First-order transitions.",
+                                    factory="my_package.markov:Markov")]
+        ```
+    """
+
+
+@hookspec
+def vestige_metrics() -> Iterable[MetricSpec]:
+    """Metrics; all that are installed can be named in a board's `[metrics] names`.
+
+    Example:
+        ```python
+        @vestige.hookimpl
+        def vestige_metrics():
+            return [MetricSpec(name="coverage", version="1", summary="Share of the catalogue in some top 10.",
+                               factory="my_package.coverage:Coverage", measures=("coverage",))]
+        ```
+    """
+
+
+@hookspec
+def vestige_attacks() -> Iterable[AttackSpec]:
+    """Attacks; they are run where a board names them in `[attacks] names`.
+
+    Example:
+        ```python
+        @vestige.hookimpl
+        def vestige_attacks():
+            return [AttackSpec(name="reverse", version="1", summary="Asks with reversed histories.",
+                               factory="my_package.reverse:Reverse", measures=("hit_reversed",))]
+        ```
+    """
+
+
+@hookspec
+def vestige_renderers() -> Iterable[RendererSpec]:
+    """Writers of leaderboards.
+
+    Example:
+        ```python
+        @vestige.hookimpl
+        def vestige_renderers():
+            return [RendererSpec(name="text", version="1", summary="Plain text.", factory="my_package.text:render")]
+        ```
+    """
+
+
+@hookspec
+def vestige_executors() -> Iterable[ExecutorSpec]:
+    """Where jobs run: this machine's worker processes (built in), or somewhere else.
+
+    Example:
+        ```python
+        @vestige.hookimpl
+        def vestige_executors():
+            return [ExecutorSpec(name="cluster", version="1", summary="My cluster.",
+                                 factory="my_package.cluster:Cluster")]
+        ```
+    """
+
+
+@hookspec
+def vestige_cell_started(board: str, cell: str) -> None:
+    """Observer: a cell of a board is about to be measured.
+
+    Example:
+        ```python
+        @vestige.hookimpl
+        def vestige_cell_started(board, cell):
+            print("started", board, cell)
+        ```
+    """
+
+
+@hookspec
+def vestige_cell_finished(board: str, cell: str, record: Mapping[str, Any]) -> None:
+    """Observer: a cell has its record, whatever its status.
+
+    Example:
+        ```python
+        @vestige.hookimpl
+        def vestige_cell_finished(board, cell, record):
+            print("finished", cell, record["outcome"]["status"])
+        ```
+    """

@@ -1,0 +1,1 @@
+"""What a metric is given, what it returns, and the statistics all metrics share."""

@@ -1,0 +1,152 @@
+"""The contract of metrics and attacks."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from vestige.data.interactions import Interactions
+from vestige.data.request import Split
+from vestige.data.sequences import IntArray
+from vestige.data.views import Views
+from vestige.measuring.statistics import Bootstrap, Estimate, Floats
+from vestige.recommenders.contract import Scorer
+from vestige.recommenders.scoring import Scores
+
+Better = Literal["higher", "lower", "gold", "0", "0.5", "none"]
+
+
+@dataclass(frozen=True)
+class PerUser:
+    """One value a user, from which a measurement was averaged.
+
+    Attributes:
+        users: [n] positions.
+        values: [n].
+    """
+
+    users: IntArray
+    values: Floats
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number of a record.
+
+    Attributes:
+        metric, view: Its name, as in `hit@10` on `retain`; the view is empty where there is none.
+        value: None where it could not be measured; `note` then says why.
+        interval: 95 %, None where there is none.
+        better: Which way is good: `gold` (as gold has it), a number, `higher`, `lower`, or `none`.
+        unit: Of the value; empty for shares and differences of shares.
+        replicates: For pooling over seeds; None where there is no interval.
+        per_user: For paired comparisons; None where the value is no mean over users.
+    """
+
+    metric: str
+    view: str
+    value: float | None
+    interval: tuple[float, float] | None = None
+    better: Better = "none"
+    unit: str = ""
+    note: str = ""
+    replicates: Floats | None = None
+    per_user: PerUser | None = None
+
+
+def measured(
+    metric: str,
+    view: str,
+    estimate: Estimate | None,
+    better: Better,
+    unit: str = "",
+    note: str = "",
+    per_user: PerUser | None = None,
+) -> Measurement:
+    """A measurement of an estimate; where that is None, one without a value, whose note says why."""
+    if estimate is None:
+        return Measurement(metric, view, None, better=better, unit=unit, note=note)
+    return Measurement(
+        metric, view, estimate.value, estimate.interval, better, unit, note, estimate.replicates, per_user
+    )
+
+
+@dataclass(frozen=True)
+class CostOf:
+    """What making and asking one model took, as recorded when it was made.
+
+    Attributes:
+        seconds: To train or unlearn.
+        flops: Or None where they were not counted.
+        trainable_parameters: Numbers that were free to change.
+        peak_bytes: The highest resident size of the process that made it.
+        stored_bytes: Of its files.
+        latency: Seconds a query.
+    """
+
+    seconds: float
+    flops: float | None
+    trainable_parameters: int
+    peak_bytes: int
+    stored_bytes: int
+    latency: float
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model as metrics see it.
+
+    Attributes:
+        name: `unlearned`, or the role.
+        scores: By scored view; see `Views`.
+        cost: What it took.
+        threshold: Of its router, or None where it has none.
+        load: Loads the model itself, for whoever needs more than its scores.
+    """
+
+    name: str
+    scores: Mapping[str, Scores]
+    cost: CostOf
+    threshold: float | None
+    load: Callable[[], Scorer]
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that a metric or an attack is given; scoring was done once for each model and view.
+
+    Attributes:
+        data, split, views: Who and what is asked.
+        row: The method's name, or the role's for reference rows.
+        subject: The model that is judged.
+        swapped: The same method in the world where F and T changed places; None where the board has no swap.
+        roles: The reference models by role: base, gold, control, and those the board asks for.
+        bootstrap: The users' weights.
+        seed: For attacks that need one; the same for every row, so that all rows meet the same attack.
+    """
+
+    data: Interactions
+    split: Split
+    views: Views
+    row: str
+    subject: Subject
+    swapped: Subject | None
+    roles: Mapping[str, Subject]
+    bootstrap: Bootstrap
+    seed: int = 0
+
+    def scores(self, model: Subject, view: str) -> Scores:
+        """The model's scores on a view."""
+        parent, rows = self.views.rows[view]
+        return model.scores[parent].take(rows)
+
+    def has(self, view: str) -> bool:
+        """Whether the view exists for this request and asks anything."""
+        return view in self.views.rows and len(self.views.rows[view][1]) > 0
+
+
+class Metric(Protocol):
+    """Made by its plugin's factory from a config."""
+
+    def measure(self, context: Context) -> Iterable[Measurement]:
+        """The measurements of one cell."""
+        ...

@@ -1,0 +1,123 @@
+"""Intervals by a Bayesian bootstrap over users.
+
+Every user has, in each of `REPLICATES` replicates, a weight drawn from Exp(1) (Rubin, "The Bayesian Bootstrap", Annals of
+Statistics 9, 1981). A user's weights depend on nothing but the user's position in the dataset. So the same user weighs
+the same for every model, view, row and seed: differences of replicates are paired differences, and the mean of replicates
+over seeds is the replicate of the pooled value, whose interval rightly does not shrink because the same people are
+asked again.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vestige import seeds
+from vestige.data.sequences import BoolArray, IntArray
+
+REPLICATES = 1000
+CONFIDENCE = 0.95
+
+Floats = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its replicates.
+
+    Attributes:
+        value: The statistic itself.
+        replicates: float64 [REPLICATES].
+    """
+
+    value: float
+    replicates: Floats
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The central 95 % of the replicates; [x, x] where nothing varies."""
+        return interval(self.replicates)
+
+    def __sub__(self, other: "Estimate") -> "Estimate":
+        return Estimate(self.value - other.value, self.replicates - other.replicates)
+
+    def __add__(self, other: "Estimate") -> "Estimate":
+        return Estimate(self.value + other.value, self.replicates + other.replicates)
+
+    def scaled(self, factor: float) -> "Estimate":
+        """The estimate times a constant."""
+        return Estimate(self.value * factor, self.replicates * factor)
+
+    def over(self, other: "Estimate") -> "Estimate | None":
+        """The ratio of two estimates; None where the denominator's lower bound is not above 0."""
+        if other.interval[0] <= 0:
+            return None
+        return Estimate(self.value / other.value, self.replicates / other.replicates)
+
+    def clipped(self, low: float, high: float) -> "Estimate":
+        """The estimate cut to [low, high]."""
+        return Estimate(min(max(self.value, low), high), np.clip(self.replicates, low, high))
+
+
+def interval(replicates: Floats) -> tuple[float, float]:
+    """The central 95 % of replicates."""
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(replicates, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """The weights of `n_users` users."""
+
+    n_users: int
+
+    @cached_property
+    def weights(self) -> npt.NDArray[np.float32]:
+        """float32 [REPLICATES, users], Exp(1)."""
+        # One stream for each user's column, so that a user's weights do not depend on how many users there are.
+        rng = seeds.generator(0, "bootstrap")
+        return np.ascontiguousarray(rng.standard_exponential((self.n_users, REPLICATES), dtype=np.float32).T)
+
+    def mean(self, users: IntArray, values: Floats) -> Estimate:
+        """The mean of one value a user: `users` [n] positions, `values` [n]."""
+        weights = self.weights[:, users].astype(np.float64)
+        return Estimate(float(np.mean(values)), weights @ values / weights.sum(axis=1))
+
+    def auc(
+        self,
+        positives: IntArray,
+        positive_values: Floats,
+        negatives: IntArray,
+        negative_values: Floats,
+        comparable: BoolArray | None = None,
+    ) -> Estimate:
+        """The chance that a positive user's value exceeds a negative one's, ties counting half.
+
+        Args:
+            positives, negatives: [p] and [n] user positions.
+            positive_values, negative_values: [p] and [n].
+            comparable: bool [p, n], the pairs that count; None for all.
+        """
+        wins = kernel(positive_values, negative_values)
+        counted = np.ones_like(wins) if comparable is None else comparable.astype(np.float64)
+        up = self.weights[:, positives].astype(np.float64)
+        down = self.weights[:, negatives].astype(np.float64)
+        won = ((up @ (wins * counted)) * down).sum(axis=1)
+        return Estimate(float((wins * counted).sum() / counted.sum()), won / ((up @ counted) * down).sum(axis=1))
+
+
+def kernel(positive: Floats, negative: Floats) -> Floats:
+    """float64 [positives, negatives]: 1 where the positive is higher, ½ where equal, else 0."""
+    return (positive[:, None] > negative[None, :]) + 0.5 * (positive[:, None] == negative[None, :])
+
+
+def by_user(users: IntArray, values: Floats) -> tuple[IntArray, Floats]:
+    """The mean of `values` [queries] within each user: positions ascending, and one mean each."""
+    found, index = np.unique(users, return_inverse=True)
+    if not len(found):
+        return found, np.zeros(0)
+    sums = np.bincount(index, weights=values)
+    return found, sums / np.bincount(index)

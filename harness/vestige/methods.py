@@ -1,0 +1,93 @@
+"""The contract of an unlearning method."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+from vestige.data.sequences import BoolArray, Sequences
+from vestige.data.views import Queries
+from vestige.progress import Progress
+from vestige.recommenders.contract import Catalogue, Recommender, Scorer
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What training the base cost, as a measure for what a method may spend.
+
+    Attributes:
+        passes: Passes over the data that the base was trained for.
+        seconds: How long that took.
+    """
+
+    passes: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a method is given. Test and validation interactions, T and gold are not among it.
+
+    Attributes:
+        kind: `users` or `interactions`.
+        recommender: A private copy of the trained recommender; it may be changed at will.
+        retained: The training sequences of R.
+        forget: The transitions of F as queries: for `users` all their training transitions, each after all the
+            items before it; for `interactions` the forgotten ones, each after the user's retained items before it.
+        forget_sequences: For `users` the training sequences of F, for `interactions` the full training sequences
+            (retained and forgotten items in order) of the affected users.
+        forget_mask: bool [items of forget_sequences], True at what must be forgotten.
+        catalogue: All items.
+        seed: The method's own.
+        device: `cpu` or `cuda`.
+        budget: What the base cost.
+        progress: To be called now and then.
+        fresh: Makes an untrained recommender of the same configuration.
+    """
+
+    kind: Literal["users", "interactions"]
+    recommender: Recommender
+    retained: Sequences
+    forget: Queries
+    forget_sequences: Sequences
+    forget_mask: BoolArray
+    catalogue: Catalogue
+    seed: int
+    device: str
+    budget: Budget
+    progress: Progress
+    fresh: Callable[[], Recommender]
+
+
+@dataclass(frozen=True)
+class Unlearned:
+    """What a method hands back.
+
+    Attributes:
+        model: Answers queries from now on.
+        trainable_parameters: How many numbers were free to change.
+        notes: What the method measured of itself, for the record.
+        flops: Floating-point operations it took, where it counted them.
+    """
+
+    model: Scorer
+    trainable_parameters: int = 0
+    notes: Mapping[str, float] = field(default_factory=dict)
+    flops: float | None = None
+
+
+class Method(Protocol):
+    """Made by its plugin's factory from a config."""
+
+    def unlearn(self, task: Task) -> Unlearned:
+        """Forgets what the task says."""
+        ...
+
+
+@runtime_checkable
+class Loads(Protocol):
+    """A method whose result is more than the recommender's own checkpoint, and who therefore loads it itself."""
+
+    def load(self, folder: Path, recommender: Recommender) -> Scorer:
+        """What `Unlearned.model.save(folder)` wrote, ready to `score`; `recommender` is a private copy of the base."""
+        ...

@@ -1,0 +1,311 @@
+"""A board: what is run, read from `board.toml` and checked against the plugins that are installed."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import pydantic
+
+from vestige import configs
+from vestige.configs import Config
+from vestige.data.request import HoldoutConfig, RequestConfig
+from vestige.data.views import VIEWS
+from vestige.errors import InputError, unknown
+from vestige.plugins import Plugins
+from vestige.specs import AttackSpec, DatasetSpec, MethodSpec, MetricSpec, RecommenderSpec, Spec
+
+FILE = "board.toml"
+SpecT = TypeVar("SpecT", bound=Spec)
+
+ALWAYS = ("do_nothing", "retrain")
+"""Methods that every board runs: they are base and gold in the table."""
+
+
+class PluginTable(pydantic.BaseModel):
+    """A plugin and its settings: `name`, maybe `preset`, and whatever keys the plugin's own config has."""
+
+    model_config = pydantic.ConfigDict(extra="allow", frozen=True)
+
+    name: str
+    preset: str | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """The keys that belong to the plugin."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class MethodTable(PluginTable):
+    """A method; the label tells presets of one method apart."""
+
+    label: str | None = None
+
+
+class MetricsTable(pydantic.BaseModel):
+    """Which metrics run, with `k` for all that take it; `[metrics.NAME]` holds what only that one takes."""
+
+    model_config = pydantic.ConfigDict(extra="allow", frozen=True)
+
+    names: tuple[str, ...] = ("ranking", "collateral", "membership", "router", "fidelity", "cost")
+    k: tuple[pydantic.PositiveInt, ...] = (5, 10, 20)
+
+
+class AttacksTable(pydantic.BaseModel):
+    """Which attacks run; none unless named."""
+
+    model_config = pydantic.ConfigDict(extra="allow", frozen=True)
+
+    names: tuple[str, ...] = ()
+
+
+class LimitsConfig(Config):
+    """What one method may use: seconds of wall time and MiB of resident memory; None for no limit."""
+
+    seconds: float | None = pydantic.Field(None, gt=0)
+    memory_mib: int | None = pydantic.Field(None, gt=0)
+
+
+class BoardConfig(Config):
+    """`board.toml`."""
+
+    title: str
+    extends: str = ""
+    seeds: tuple[int, ...] = pydantic.Field((0,), min_length=1)
+    threads: int = pydantic.Field(2, ge=1)
+    device: str = pydantic.Field("cpu", pattern="^(cpu|auto|cuda(:[0-9]+)?)$")
+    recheck: bool = True
+    swap: bool = False
+    dataset: PluginTable
+    request: RequestConfig
+    holdout: HoldoutConfig = HoldoutConfig()
+    recommender: PluginTable
+    method: tuple[MethodTable, ...] = ()
+    metrics: MetricsTable = MetricsTable()
+    attacks: AttacksTable = AttacksTable()
+    limits: LimitsConfig = LimitsConfig()
+    tolerance: Mapping[str, float] = {}
+    columns: tuple[str, ...] = ()
+
+    @pydantic.field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError("every seed must stand once")
+        return seeds
+
+
+@dataclass(frozen=True)
+class Chosen(Generic[SpecT]):
+    """A plugin with its resolved configuration."""
+
+    spec: SpecT
+    config: Config
+
+
+@dataclass(frozen=True)
+class ChosenMethod(Chosen[MethodSpec]):
+    """A method of the board."""
+
+    label: str
+
+
+@dataclass(frozen=True)
+class Board:
+    """A checked board.
+
+    Attributes:
+        name: Of its folder.
+        folder: Where `board.toml` lies and `accepted/` may.
+    """
+
+    name: str
+    folder: Path
+    config: BoardConfig
+    dataset: Chosen[DatasetSpec]
+    recommender: Chosen[RecommenderSpec]
+    popularity: Chosen[RecommenderSpec]
+    methods: tuple[ChosenMethod, ...]
+    metrics: tuple[Chosen[MetricSpec], ...]
+
+
+def shipped() -> dict[str, Path]:
+    """The boards that come with Vestige, by name: in a wheel beside the code, in a checkout under `leaderboards/`."""
+    here = Path(__file__).resolve().parents[1]
+    for root in (here / "boards", here.parents[1] / "leaderboards"):
+        boards = {file.parent.name: file.parent for file in sorted(root.glob(f"*/{FILE}"))}
+        if boards:
+            return boards
+    return {}
+
+
+def find(name: str) -> Path:
+    """The folder of a board: a path with a `board.toml`, or the name of a board that ships.
+
+    Raises:
+        InputError: There is neither.
+    """
+    path = Path(name)
+    if path.name == FILE and path.is_file():
+        return path.parent
+    if (path / FILE).is_file():
+        return path
+    boards = shipped()
+    if name in boards:
+        return boards[name]
+    if path.is_dir():
+        raise InputError(f"{path}: this folder has no {FILE}.")
+    raise unknown("board", name, boards)
+
+
+def load(
+    name: str, plugins: Plugins, extra_methods: tuple[str, ...] = (), seeds: tuple[int, ...] | None = None
+) -> Board:
+    """Reads and checks a board.
+
+    Args:
+        name: See `find`.
+        plugins: What the board may name.
+        extra_methods: `NAME` or `NAME:preset`, added to the board's own.
+        seeds: Instead of the board's own.
+
+    Raises:
+        InputError: Something in it cannot be used; names file, key, and the nearest valid one.
+    """
+    folder = find(name)
+    file = folder / FILE
+    values = _read(file, ())
+    if seeds:
+        values["seeds"] = list(seeds)
+    config = configs.validate(BoardConfig, values, str(file))
+    dataset = _choose(plugins, DatasetSpec, config.dataset, f"{file}: [dataset]")
+    if (path := getattr(dataset.config, "path", None)) is not None and not Path(path).expanduser().is_absolute():
+        # A path in a board is relative to the board, wherever the command is started.
+        dataset = Chosen(dataset.spec, dataset.config.model_copy(update={"path": str(folder / path)}))
+    if config.request.file and not Path(config.request.file).is_absolute():
+        request = config.request.model_copy(update={"file": str(folder / config.request.file)})
+        config = config.model_copy(update={"request": request})
+    board = Board(
+        name=folder.resolve().name,
+        folder=folder,
+        config=config,
+        dataset=dataset,
+        recommender=_choose(plugins, RecommenderSpec, config.recommender, f"{file}: [recommender]"),
+        popularity=_choose(plugins, RecommenderSpec, PluginTable(name="popularity"), str(file)),
+        methods=_methods(plugins, config, extra_methods, file),
+        metrics=(
+            *_measures(plugins, MetricSpec, config.metrics, {"k": config.metrics.k}, f"{file}: [metrics]"),
+            *_measures(plugins, AttackSpec, config.attacks, {}, f"{file}: [attacks]"),
+        ),
+    )
+    _check_names(board, [*config.tolerance, *config.columns], file)
+    return board
+
+
+def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
+    """The file's tables, laid over those of the board it extends."""
+    try:
+        text = file.read_bytes().decode("utf-8")
+        values = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: the file is not UTF-8 (byte {error.start}).") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{file}: this is not TOML: {error}.") from None
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}).") from None
+    parent = values.get("extends")
+    if not parent:
+        return values
+    if not isinstance(parent, str):
+        raise InputError(f"{file}: extends: the name or folder of a board is needed, not {parent!r}.")
+    beside = file.parent / parent
+    above = (beside if (beside / FILE).is_file() else find(parent)) / FILE
+    if above.resolve() in (*chain, file.resolve()):
+        raise InputError(f"{file}: extends: {parent!r} leads back to this board.")
+    return _laid_over(_read(above, (*chain, file.resolve())), values)
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    out = dict(below)
+    for key, value in above.items():
+        old = out.get(key)
+        # Another plugin, or another preset, does not inherit the settings of the one it replaces.
+        merge = (
+            isinstance(old, dict) and isinstance(value, dict) and value.get("name", old.get("name")) == old.get("name")
+        )
+        out[key] = _laid_over(old, value) if merge and isinstance(old, dict) else value
+    return out
+
+
+def _choose(plugins: Plugins, kind: type[SpecT], table: PluginTable, where: str) -> Chosen[SpecT]:
+    spec = plugins.get(kind, table.name, where)
+    values = configs.preset_values(spec.presets, table.preset, table.settings(), where)
+    return Chosen(spec, configs.validate(spec.config, values, where))
+
+
+def _methods(plugins: Plugins, config: BoardConfig, extra: tuple[str, ...], file: Path) -> tuple[ChosenMethod, ...]:
+    tables = [(table, f"{file}: [[method]] {number}") for number, table in enumerate(config.method, start=1)]
+    for text in extra:
+        name, _, preset = text.partition(":")
+        tables.append((MethodTable(name=name, preset=preset or None), f"--method {text}"))
+    named = {table.name for table, _ in tables}
+    tables = [(MethodTable(name=name), str(file)) for name in ALWAYS if name not in named] + tables
+    out: dict[str, ChosenMethod] = {}
+    for table, where in tables:
+        chosen = _choose(plugins, MethodSpec, table, where)
+        label = table.label or (f"{table.name} ({table.preset})" if table.preset else table.name)
+        if label in out:
+            raise InputError(f"{where}: the label {label!r} is taken; give this method another label.")
+        if label in REFERENCES:
+            raise InputError(f"{where}: the label {label!r} is the name of a reference row; give another label.")
+        out[label] = ChosenMethod(chosen.spec, chosen.config, label)
+    return tuple(out.values())
+
+
+REFERENCES = ("control", "recheck", "popularity")
+"""Rows that are no methods: other retrainings, and the popularity list."""
+
+
+def _measures(
+    plugins: Plugins,
+    kind: type[SpecT],
+    table: MetricsTable | AttacksTable,
+    shared: Mapping[str, Any],
+    where: str,
+) -> list[Chosen[SpecT]]:
+    own = dict(table.__pydantic_extra__ or {})
+    for name, value in own.items():
+        if name not in plugins.all(kind):
+            raise unknown("key", name, [*plugins.all(kind), *type(table).model_fields], where)
+        if not isinstance(value, dict):
+            raise InputError(f"{where}: {name}: a table of settings is needed, not {value!r}.")
+    out = []
+    for name in table.names:
+        spec = plugins.get(kind, name, where)
+        values = {key: value for key, value in shared.items() if key in spec.config.model_fields}
+        settings = configs.validate(spec.config, {**values, **own.get(name, {})}, f"{where[:-1]}.{name}]")
+        out.append(Chosen(spec, settings))
+    return out
+
+
+def _check_names(board: Board, names: list[str], file: Path) -> None:
+    """Checks `metric/view` names, such as tolerances are given for."""
+    metrics = measure_names(board)
+    for name in names:
+        metric, slash, view = name.partition("/")
+        if metric not in metrics:
+            raise unknown("metric", metric, metrics, f"{file}: {name!r}")
+        if slash and view not in VIEWS:
+            raise unknown("view", view, VIEWS, f"{file}: {name!r}")
+
+
+def measure_names(board: Board) -> list[str]:
+    """Every name that the board's metrics may yield."""
+    return sorted(
+        {
+            name.replace("{k}", str(k))
+            for chosen in board.metrics
+            for name in chosen.spec.measures
+            for k in (board.config.metrics.k if "{k}" in name else (0,))
+        }
+    )

@@ -1,0 +1,160 @@
+"""Data and splits as artifacts, so that every job of a board reads the same ones."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.numpy import load_file, save_file
+
+from vestige.data.interactions import Interactions
+from vestige.data.request import RequestConfig, Split, draw, read_lines
+from vestige.datasets import Dataset
+from vestige.errors import InputError
+from vestige.pipeline.board import Board
+from vestige.pipeline.keys import key_of, source_digest
+from vestige.pipeline.store import Store, cache_root
+from vestige.progress import Progress, silent
+
+DATA_VERSION = 1
+SPLIT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a seed of a board is run on, and where it lies in the store."""
+
+    content_hash: str
+    split_key: str
+    notes: dict[str, Any]
+
+
+def open_dataset(board: Board) -> Dataset:
+    """The board's dataset, not read yet."""
+    dataset: Dataset = board.dataset.spec.load()(
+        board.dataset.config, cache_root() / "datasets" / board.dataset.spec.name
+    )
+    return dataset
+
+
+def prepare(board: Board, store: Store, fetch: bool = True, progress: Progress = silent) -> dict[int, Inputs]:
+    """Reads (and, where it may, fetches) the data and draws R, F and T for every seed; what is stored is not redone.
+
+    Raises:
+        InputError: The data cannot be used, or the request cannot be met by it.
+    """
+    dataset = open_dataset(board)
+    if fetch:
+        dataset.fetch(progress)
+    elif not dataset.is_local():
+        name = board.dataset.spec.name
+        raise InputError(f"dataset {name!r} is not on this machine yet; run: vestige data fetch {name}")
+    data_hash, notes = _data(board, dataset, store)
+    loaded: list[Interactions] = []
+
+    def data() -> Interactions:
+        if not loaded:
+            loaded.append(load_data(store, data_hash))
+        return loaded[0]
+
+    out = {}
+    for seed in board.config.seeds:
+        request = board.config.request
+        identity = {
+            "version": SPLIT_VERSION,
+            "data": data_hash,
+            "request": request.model_dump(exclude={"file"}),
+            "file": _file_digest(request.file),
+            "holdout": board.config.holdout.model_dump(),
+            "seed": seed,
+        }
+        key = key_of(identity)
+
+        def fill(folder: Path, seed: int = seed, request: RequestConfig = request) -> dict[str, Any]:
+            return _save_split(folder, draw(data(), request, board.config.holdout, seed))
+
+        artifact, _ = store.make("split", key, fill)
+        out[seed] = Inputs(data_hash, key, {"dataset": notes, "request": dict(artifact.meta["notes"])})
+    return out
+
+
+def load_data(store: Store, content_hash: str) -> Interactions:
+    """Interactions from the store.
+
+    Raises:
+        InputError: They are not there.
+    """
+    artifact = store.get("data", content_hash)
+    if artifact is None:
+        raise InputError(f"{store.folder('data', content_hash)}: the data is gone from the store; run the board again.")
+    table = pq.read_table(artifact.folder / "interactions.parquet")
+    ids = json.loads((artifact.folder / "ids.json").read_bytes())
+    columns = {name: table[name].to_numpy() for name in table.column_names}
+    return Interactions(
+        **columns,
+        user_ids=np.asarray(ids["users"], dtype=np.str_),
+        item_ids=np.asarray(ids["items"], dtype=np.str_),
+        notes=ids["notes"],
+    )
+
+
+def load_split(store: Store, key: str) -> Split:
+    """A split from the store.
+
+    Raises:
+        InputError: It is not there.
+    """
+    artifact = store.get("split", key)
+    if artifact is None:
+        raise InputError(f"{store.folder('split', key)}: the split is gone from the store; run the board again.")
+    arrays = load_file(artifact.folder / "split.safetensors")
+    return Split(**arrays, **{name: artifact.meta[name] for name in ("kind", "exchangeable", "notes")})
+
+
+def _data(board: Board, dataset: Dataset, store: Store) -> tuple[str, dict[str, Any]]:
+    """The content hash of the data, which is in the store afterwards, and its notes."""
+    spec, config = board.dataset.spec, board.dataset.config
+    fingerprint = dict(dataset.fingerprint())
+    identity = {
+        "version": DATA_VERSION,
+        "name": spec.name,
+        "digest": source_digest(spec),
+        # Where a file lies does not matter, only what is in it.
+        "config": config.model_dump(mode="json", exclude={"path"} if fingerprint else set()),
+        "fingerprint": fingerprint,
+    }
+    key = key_of(identity)
+    found = store.get("source", key)
+    if found and store.get("data", found.meta["content_hash"]):
+        return found.meta["content_hash"], found.meta["notes"]
+    data = dataset.load()
+    store.make("data", data.content_hash, lambda folder: _save_data(folder, data))
+    notes = dict(data.notes)
+    notes |= {"users": data.n_users, "items": data.n_items, "interactions": len(data)}
+    if not found:
+        store.make("source", key, lambda folder: {"content_hash": data.content_hash, "notes": notes})
+    return data.content_hash, notes
+
+
+def _save_data(folder: Path, data: Interactions) -> dict[str, Any]:
+    columns = {name: pa.array(getattr(data, name)) for name in ("user", "item", "rating", "timestamp")}
+    pq.write_table(pa.table(columns), folder / "interactions.parquet")
+    ids = {"users": data.user_ids.tolist(), "items": data.item_ids.tolist(), "notes": dict(data.notes)}
+    (folder / "ids.json").write_text(json.dumps(ids))
+    return {"notes": dict(data.notes)}
+
+
+def _save_split(folder: Path, split: Split) -> dict[str, Any]:
+    values = asdict(split)
+    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / "split.safetensors")
+    return {name: value for name, value in values.items() if name not in arrays}
+
+
+def _file_digest(file: str | None) -> str | None:
+    if file is None:
+        return None
+    return key_of({"lines": read_lines(Path(file))})

@@ -1,0 +1,95 @@
+"""What a result depends on, as one hash."""
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from vestige.specs import Spec
+
+LIBRARIES = ("torch", "transformers", "peft")
+
+
+def canonical(value: Mapping[str, Any]) -> str:
+    """JSON with sorted keys and no blanks: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def key_of(value: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical JSON, in hexadecimal."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def library_versions() -> dict[str, str]:
+    """The libraries whose version changes results."""
+    return {name: importlib.metadata.version(name) for name in LIBRARIES}
+
+
+@cache
+def source_digest(spec: Spec) -> str:
+    """A digest of the sources that a plugin's factory is made of.
+
+    These are the factory's module (all of its package, where it is one) and whatever of the same top-level package it
+    imports, followed through. So an edited method meets no stale result, and its neighbours keep theirs. The core
+    itself is not followed: its stages carry versions of their own.
+    """
+    files = sorted(set(_sources(spec.factory.partition(":")[0], set())))
+    digest = hashlib.sha256()
+    for module, file in files:
+        digest.update(module.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _sources(module: str, seen: set[str]) -> Iterator[tuple[str, Path]]:
+    if module in seen:
+        return
+    seen.add(module)
+    try:
+        found = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        return
+    if found is None or found.origin is None or not found.origin.endswith(".py"):
+        return
+    file = Path(found.origin)
+    top = module.partition(".")[0]
+    is_package = file.name == "__init__.py"
+    if is_package and module != top:
+        for inner in sorted(file.parent.glob("*.py")):
+            if inner != file:
+                yield from _sources(f"{module}.{inner.stem}", seen)
+    yield module, file
+    if top == "vestige" and not module.startswith("vestige.recommenders"):
+        return
+    for name in _imports(file, module, is_package):
+        if name == "vestige" or not _same_package(name, top):
+            continue
+        yield from _sources(name, seen)
+
+
+def _same_package(name: str, top: str) -> bool:
+    if top == "vestige":
+        return name.startswith("vestige.recommenders.")
+    return name == top or name.startswith(f"{top}.")
+
+
+def _imports(file: Path, module: str, is_package: bool) -> list[str]:
+    """Modules a file imports, absolute; `from package import name` may mean `package.name`, so both are given."""
+    parts = module.split(".")
+    out: list[str] = []
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            out += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = parts if is_package else parts[:-1]
+                parents = parents[: len(parents) - node.level + 1]
+                base = ".".join([*parents, *([base] if base else [])])
+            out.append(base)
+            out += [f"{base}.{alias.name}" for alias in node.names]
+    return out

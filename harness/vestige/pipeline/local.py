@@ -1,0 +1,239 @@
+"""The executor that comes with Vestige: long-lived worker processes on this machine."""
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import psutil
+
+from vestige.errors import StoreError, VestigeError
+from vestige.pipeline.jobs import ExecutorSettings, Job, Outcome, Report, Status
+
+POLL_SECONDS = 0.2
+START_SECONDS = 300.0
+ERROR_OF: Mapping[str, Status] = {
+    "train": "role_error",
+    "unlearn": "method_error",
+    "score": "method_error",
+    "measure": "measure_error",
+}
+
+
+class LocalExecutor:
+    """Runs jobs in `settings.workers` processes; one that is killed or overruns its limits is replaced."""
+
+    def __init__(self, settings: ExecutorSettings) -> None:
+        self._settings = settings
+
+    def execute(self, jobs: Sequence[Job], report: Report) -> Mapping[tuple[str, str], Outcome]:
+        """See `vestige.pipeline.jobs.Executor`.
+
+        Raises:
+            StoreError: The store cannot be written; running on would lose everything.
+        """
+        waiting = {job.id: job for job in jobs}
+        outcomes: dict[tuple[str, str], Outcome] = {}
+        workers: list[_Worker] = []
+        try:
+            while waiting or any(worker.job for worker in workers):
+                self._give_up_blocked(waiting, outcomes, report)
+                self._assign(waiting, workers, outcomes)
+                for worker in list(workers):
+                    outcome = worker.poll(report)
+                    if outcome is None:
+                        continue
+                    assert worker.job is not None
+                    job, worker.job = worker.job, None
+                    outcomes[job.id] = outcome
+                    report.finished(job, outcome)
+                    if not worker.alive:
+                        workers.remove(worker)
+        finally:
+            for worker in workers:
+                worker.stop()
+        return outcomes
+
+    def _give_up_blocked(
+        self, waiting: dict[tuple[str, str], Job], outcomes: dict[tuple[str, str], Outcome], report: Report
+    ) -> None:
+        for job in list(waiting.values()):
+            failed = next((outcomes[n] for n in job.needs if n in outcomes and outcomes[n].status != "ok"), None)
+            if failed:
+                del waiting[job.id]
+                outcomes[job.id] = Outcome(failed.status, failed.message, failed.detail)
+                report.finished(job, outcomes[job.id])
+
+    def _assign(
+        self,
+        waiting: dict[tuple[str, str], Job],
+        workers: list["_Worker"],
+        outcomes: Mapping[tuple[str, str], Outcome],
+    ) -> None:
+        ready = [job for job in waiting.values() if not any(need in waiting for need in job.needs)]
+        running = {need for worker in workers if worker.job for need in [worker.job.id]}
+        ready = [job for job in ready if not any(need in running for need in job.needs)]
+        for job in ready:
+            idle = next((worker for worker in workers if worker.job is None), None)
+            if idle is None:
+                if len(workers) >= self._settings.workers:
+                    return
+                idle = _Worker(self._settings)
+                workers.append(idle)
+            del waiting[job.id]
+            idle.begin(job)
+
+
+@dataclass
+class _Clock:
+    """When a job began to run (not to wait for another process), on the monotonic clock."""
+
+    running_since: float | None = None
+
+
+class _Worker:
+    """One process and the job it is on."""
+
+    def __init__(self, settings: ExecutorSettings) -> None:
+        self._settings = settings
+        self.job: Job | None = None
+        self.alive = True
+        self._clock = _Clock()
+        self._started = time.monotonic()
+        self._ready = False
+        threads = str(settings.threads)
+        environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TQDM_DISABLE": "1"}
+        environment |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "vestige.pipeline.worker", settings.store_root, threads],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+        )
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdout.fileno(), False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._process.stdout, selectors.EVENT_READ)
+        self._buffer = b""
+
+    def begin(self, job: Job) -> None:
+        """Hands the job over."""
+        self.job = job
+        self._clock = _Clock()
+        line = json.dumps({"stage": job.stage, "key": job.key, "payload": job.payload}) + "\n"
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line.encode())
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the process has died; `poll` finds out how
+
+    def poll(self, report: Report) -> Outcome | None:
+        """Waits a moment for news; the outcome once the job has ended."""
+        if self.job is None:
+            return None
+        self._selector.select(POLL_SECONDS)
+        assert self._process.stdout is not None
+        closed = False
+        while (chunk := self._read()) is not None:
+            if chunk == b"":
+                closed = True
+                break
+            self._buffer += chunk
+        while b"\n" in self._buffer:
+            line, _, self._buffer = self._buffer.partition(b"\n")
+            outcome = self._hear(json.loads(line), report)
+            if outcome:
+                return outcome
+        if closed or self._process.poll() is not None:
+            return self._died()
+        return self._limits()
+
+    def stop(self) -> None:
+        """Ends the process."""
+        self.alive = False
+        self._process.kill()
+        self._process.wait()
+        self._selector.close()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream:
+                try:
+                    stream.close()
+                except BrokenPipeError:
+                    pass
+
+    def _read(self) -> bytes | None:
+        assert self._process.stdout is not None
+        return cast(bytes | None, self._process.stdout.read(65536))
+
+    def _hear(self, message: dict[str, Any], report: Report) -> Outcome | None:
+        assert self.job is not None
+        event = message["event"]
+        if event == "ready":
+            self._ready = True
+        elif event == "running":
+            self._clock.running_since = time.monotonic()
+            report.started(self.job)
+        elif event == "progress":
+            report.progressed(self.job, message["share"], message["text"])
+        elif event == "said":
+            report.said(message["text"])
+        elif event == "done":
+            status = message["status"]
+            if status == "store":
+                raise StoreError(message["message"])
+            if status == "error":
+                status = ERROR_OF[self.job.stage]
+            return Outcome(
+                status, message.get("message", ""), message.get("detail", ""), message["made"], message["seconds"]
+            )
+        return None
+
+    def _died(self) -> Outcome:
+        assert self.job is not None
+        code = self._process.wait()
+        if not self._ready:
+            self.stop()
+            raise VestigeError(f"a worker process ended while it started (exit code {code}); see the messages above.")
+        ran = self._seconds()
+        self.stop()
+        if code == -9:
+            return Outcome(
+                "oom",
+                "the system killed the worker process (signal 9), as it does when memory runs out",
+                "",
+                False,
+                ran,
+            )
+        return Outcome(ERROR_OF[self.job.stage], f"the worker process ended with code {code}", "", False, ran)
+
+    def _limits(self) -> Outcome | None:
+        assert self.job is not None
+        if not self._ready and time.monotonic() - self._started > START_SECONDS:
+            self.stop()
+            raise VestigeError(f"a worker process did not start within {START_SECONDS:.0f} s.")
+        if self.job.stage != "unlearn" or self._clock.running_since is None:
+            return None
+        seconds, mib = self._settings.seconds, self._settings.memory_mib
+        ran = self._seconds()
+        if seconds is not None and ran > seconds:
+            self.stop()
+            return Outcome("timeout", f"it ran longer than the board's {seconds:g} s", "", False, ran)
+        if mib is not None and self._resident() > mib * 2**20:
+            self.stop()
+            return Outcome("oom", f"it took more than the board's {mib} MiB", "", False, ran)
+        return None
+
+    def _seconds(self) -> float:
+        return 0.0 if self._clock.running_since is None else time.monotonic() - self._clock.running_since
+
+    def _resident(self) -> int:
+        try:
+            return int(psutil.Process(self._process.pid).memory_info().rss)
+        except psutil.NoSuchProcess:
+            return 0

@@ -1,0 +1,230 @@
+"""Turns a board into jobs: which models are trained, which methods run on them, what is measured."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vestige import seeds
+from vestige.data.request import Part
+from vestige.pipeline.board import Board, Chosen, ChosenMethod
+from vestige.pipeline.inputs import Inputs
+from vestige.pipeline.jobs import Job
+from vestige.pipeline.keys import key_of, library_versions, source_digest
+from vestige.pipeline.store import Store
+from vestige.plugins import Plugins
+
+VERSIONS = {"train": 1, "unlearn": 1, "score": 1, "measure": 1}
+"""Of what the stages do; a change to the core that changes results raises the one it belongs to."""
+
+ROLE_PARTS = {
+    "base": (Part.RETAINED, Part.FORGET),
+    "gold": (Part.RETAINED,),
+    "control": (Part.RETAINED,),
+    "recheck": (Part.RETAINED,),
+    "swap": (Part.RETAINED, Part.UNSEEN),
+    "popularity": (Part.RETAINED,),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row and seed of a board.
+
+    Attributes:
+        id: Of its record.
+        label: Of its row.
+        row: `method`, or the name of a reference row.
+        job: The measurement that is its result.
+    """
+
+    id: str
+    label: str
+    row: str
+    method: ChosenMethod | None
+    seed: int
+    job: Job
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of a board and all jobs they stand on, each after what it needs."""
+
+    cells: tuple[Cell, ...]
+    jobs: tuple[Job, ...]
+
+    def missing(self, store: Store) -> list[Job]:
+        """The jobs that must run so that every cell has its result, judged by the store alone."""
+        by_id = {job.id: job for job in self.jobs}
+        wanted: set[tuple[str, str]] = set()
+        stack = [cell.job.id for cell in self.cells]
+        while stack:
+            identity = stack.pop()
+            if identity in wanted or store.get(*identity):
+                continue
+            wanted.add(identity)
+            stack += by_id[identity].needs
+        return [job for job in self.jobs if job.id in wanted]
+
+
+def plan(board: Board, plugins: Plugins, inputs: Mapping[int, Inputs]) -> Plan:
+    """The plan of a board.
+
+    Args:
+        inputs: Data and split of every seed, as `vestige.pipeline.inputs.prepare` made them.
+    """
+    cells: list[Cell] = []
+    jobs: dict[tuple[str, str], Job] = {}
+    for seed in board.config.seeds:
+        planner = _Planner(board, plugins, inputs[seed], seed)
+        cells += planner.cells()
+        jobs.update((job.id, job) for job in planner.jobs)
+    return Plan(tuple(cells), tuple(jobs.values()))
+
+
+def slug(label: str) -> str:
+    """A label as part of a file name."""
+    kept = "".join(c if c.isalnum() else "-" for c in label.lower())
+    return "-".join(part for part in kept.split("-") if part)
+
+
+class _Planner:
+    """One seed of a board."""
+
+    def __init__(self, board: Board, plugins: Plugins, inputs: Inputs, seed: int) -> None:
+        self.board, self.plugins, self.inputs, self.seed = board, plugins, inputs, seed
+        self.jobs: list[Job] = []
+        config = board.config
+        self.roles = ["base", "gold", "control"]
+        self.roles += ["recheck"] if config.recheck else []
+        self.roles += ["swap"] if config.swap else []
+        self.environment = {"device": config.device, "threads": config.threads, "versions": library_versions()}
+        self.inputs_payload = {"data": inputs.content_hash, "split": inputs.split_key}
+        self.models = {role: self._train(role) for role in (*self.roles, "popularity")}
+        self.scored = {role: self._score(model) for role, model in self.models.items()}
+
+    def cells(self) -> Iterable[Cell]:
+        """Methods first, in the order of the board, then the reference rows."""
+        for method in self.board.methods:
+            yield self._method_cell(method)
+        # The swap measure of a retraining is built from two independent ones, one a world.
+        other = {
+            "control": "recheck" if "recheck" in self.roles else "gold",
+            "recheck": "gold",
+            "popularity": "popularity",
+        }
+        for role in ("control", "recheck", "popularity"):
+            if role in self.models:
+                yield self._cell(role, role, None, self.scored[role], self.scored[other[role]])
+
+    def _method_cell(self, method: ChosenMethod) -> Cell:
+        if method.spec.same_as == "gold":
+            return self._cell(method.label, "method", method, self.scored["gold"], self.scored["control"])
+        here = self._score(self._unlearn(method, "base"))
+        there = self._score(self._unlearn(method, "swap")) if "swap" in self.roles else None
+        return self._cell(method.label, "method", method, here, there)
+
+    def _train(self, role: str) -> dict[str, Any]:
+        chosen = self.board.popularity if role == "popularity" else self.board.recommender
+        payload = {
+            "stage": "train",
+            "version": VERSIONS["train"],
+            **self.inputs_payload,
+            "parts": [int(part) for part in ROLE_PARTS[role]],
+            "seed": seeds.derive(self.seed, "role", role),
+            "recommender": describe(chosen),
+            **self.environment,
+        }
+        job = self._job("train", f"train {role}", payload, [])
+        return {
+            "stage": "train",
+            "key": job.key,
+            "recommender": payload["recommender"],
+            "method": None,
+            "base": None,
+            "role": role,
+        }
+
+    def _unlearn(self, method: ChosenMethod, world: str) -> dict[str, Any]:
+        base = self.models[world]
+        payload = {
+            "stage": "unlearn",
+            "version": VERSIONS["unlearn"],
+            **self.inputs_payload,
+            "forget": int(Part.FORGET if world == "base" else Part.UNSEEN),
+            "seed": seeds.derive(self.seed, "method", method.spec.name),
+            "method": describe(method),
+            "recommender": base["recommender"],
+            "base": base["key"],
+            **self.environment,
+        }
+        where = "" if world == "base" else ", second world"
+        job = self._job("unlearn", f"{method.label}{where}", payload, [("train", base["key"])])
+        return {
+            "stage": "unlearn",
+            "key": job.key,
+            "recommender": base["recommender"],
+            "method": payload["method"],
+            "base": base["key"],
+            "role": "unlearned",
+        }
+
+    def _score(self, model: dict[str, Any]) -> dict[str, Any]:
+        payload = {
+            "stage": "score",
+            "version": VERSIONS["score"],
+            **self.inputs_payload,
+            "views_seed": self.seed,
+            "model": model,
+            **self.environment,
+        }
+        job = self._job("score", f"score {model['role']}", payload, _model_needs(model))
+        return {**model, "scores": job.key}
+
+    def _cell(
+        self,
+        label: str,
+        row: str,
+        method: ChosenMethod | None,
+        subject: dict[str, Any],
+        swapped: dict[str, Any] | None,
+    ) -> Cell:
+        swapped = swapped if self.board.config.swap else None
+        roles = {role: self.scored[role] for role in self.roles}
+        payload = {
+            "stage": "measure",
+            "version": VERSIONS["measure"],
+            **self.inputs_payload,
+            "views_seed": self.seed,
+            "row": row,
+            "subject": subject,
+            "swapped": swapped,
+            "roles": roles,
+            "metrics": [describe(metric) for metric in self.board.metrics],
+            "seed": seeds.derive(self.seed, "measure"),
+            **self.environment,
+        }
+        models = [subject, *([swapped] if swapped else []), *roles.values()]
+        needs = [("score", m["scores"]) for m in models] + [need for m in models for need in _model_needs(m)]
+        job = self._job("measure", f"measure {label}", payload, needs)
+        return Cell(f"{slug(label)}-s{self.seed}", label, row, method, self.seed, job)
+
+    def _job(self, stage: str, label: str, payload: dict[str, Any], needs: list[tuple[str, str]]) -> Job:
+        job = Job(stage, key_of(payload), f"{label}, seed {self.seed}", payload, tuple(dict.fromkeys(needs)))
+        self.jobs.append(job)
+        return job
+
+
+def describe(chosen: Chosen[Any]) -> dict[str, Any]:
+    """A plugin as a key sees it: kind, name, version, digest of its sources, resolved configuration."""
+    return {
+        "kind": chosen.spec.kind,
+        "name": chosen.spec.name,
+        "version": chosen.spec.version,
+        "digest": source_digest(chosen.spec),
+        "config": chosen.config.model_dump(mode="json"),
+    }
+
+
+def _model_needs(model: Mapping[str, Any]) -> list[tuple[str, str]]:
+    needs = [(model["stage"], model["key"])]
+    return [*needs, ("train", model["base"])] if model["base"] else needs

@@ -1,0 +1,322 @@
+"""What a worker does with a job: train, unlearn, score, measure."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vestige import configs
+from vestige.data import views as views_module
+from vestige.data.interactions import Interactions
+from vestige.data.request import Part, Split, select, training
+from vestige.data.sequences import Sequences
+from vestige.data.views import Queries, Views
+from vestige.errors import StoreError
+from vestige.measuring.contract import Context, CostOf, Measurement, Subject
+from vestige.measuring.statistics import Bootstrap
+from vestige.methods import Budget, Loads, Method, Task, Unlearned
+from vestige.pipeline.inputs import load_data, load_split
+from vestige.pipeline.resources import peak_bytes, reset_peak
+from vestige.pipeline.store import Artifact, Meta, Store
+from vestige.plugins import HOOK_OF, Plugins
+from vestige.progress import Progress
+from vestige.recommenders.contract import Catalogue, Composite, Recommender, Scorer
+from vestige.recommenders.scoring import Scores, load_scores, save_scores, score_queries
+
+COST_METRIC = "cost"
+"""Measurements of this metric vary from run to run; they are kept apart from the deterministic ones."""
+
+
+class Workbench:
+    """Everything a worker keeps between jobs: the store, the plugins, and the inputs it read last."""
+
+    def __init__(self, store: Store, plugins: Plugins) -> None:
+        self.store = store
+        self.plugins = plugins
+        self._inputs: tuple[tuple[str, str], _Inputs] | None = None
+
+    def run(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
+        """Makes one artifact in `folder` and returns its meta."""
+        stage = {"train": self._train, "unlearn": self._unlearn, "score": self._score, "measure": self._measure}
+        return stage[payload["stage"]](payload, folder, progress)
+
+    # -- stages -----------------------------------------------------------------------------------------------
+
+    def _train(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
+        inputs = self._inputs_of(payload)
+        model = self._fresh(payload["recommender"], inputs, payload["device"])
+        sequences = training(inputs.data, inputs.split, [Part(part) for part in payload["parts"]])
+        reset_peak()
+        start = time.perf_counter()
+        report = model.fit(sequences, payload["seed"], progress)
+        seconds = time.perf_counter() - start
+        model.save(folder)
+        cost = {
+            "seconds": seconds,
+            "flops": report.flops,
+            "trainable_parameters": _parameters(model),
+            "peak_bytes": peak_bytes(),
+        }
+        return {"cost": cost, "report": asdict(report)}
+
+    def _unlearn(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
+        inputs = self._inputs_of(payload)
+        fresh = partial(self._fresh, payload["recommender"], inputs, payload["device"])
+        base = self._artifact("train", payload["base"])
+        method = self._method(payload["method"])
+        recommender = self._recommender(payload["recommender"], base, inputs, payload["device"])
+        task = make_task(
+            inputs.data,
+            inputs.split,
+            Part(payload["forget"]),
+            recommender=recommender,
+            seed=payload["seed"],
+            device=payload["device"],
+            budget=Budget(base.meta["report"]["passes"], base.meta["cost"]["seconds"]),
+            progress=progress,
+            fresh=fresh,
+        )
+        reset_peak()
+        start = time.perf_counter()
+        result: Unlearned = method.unlearn(task)
+        seconds = time.perf_counter() - start
+        result.model.save(folder)
+        cost = {
+            "seconds": seconds,
+            "flops": result.flops,
+            "trainable_parameters": result.trainable_parameters,
+            "peak_bytes": peak_bytes(),
+        }
+        return {"cost": cost, "notes": dict(result.notes)}
+
+    def _score(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
+        inputs = self._inputs_of(payload)
+        model = self._model(payload["model"], inputs, payload["device"])
+        views = inputs.views(payload["views_seed"], self._reach(payload["model"], inputs, payload["device"]))
+        n_items = inputs.data.n_items
+        scores: dict[str, Scores] = {}
+        asked, seconds = 0, 0.0
+        first = next(iter(views.queries.values()))
+        if len(first):  # the first call pays for allocation; it is not what a query costs
+            model.score(first.histories.take(np.arange(min(8, len(first)))))
+        for view, queries in views.queries.items():
+            start = time.perf_counter()
+            scores[view] = score_queries(model, queries, n_items, progress)
+            seconds += time.perf_counter() - start
+            asked += len(queries)
+        save_scores(scores, folder / "scores.safetensors")
+        router = model.parts().router if isinstance(model, Composite) else None
+        return {"latency": seconds / max(asked, 1), "threshold": router.threshold if router else None}
+
+    def _measure(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
+        inputs = self._inputs_of(payload)
+        device = payload["device"]
+        subject = self._subject(payload["subject"], inputs, device)
+        swapped = payload["swapped"] and self._subject(payload["swapped"], inputs, device)
+        context = Context(
+            data=inputs.data,
+            split=inputs.split,
+            views=inputs.views(payload["views_seed"], self._reach(payload["roles"]["base"], inputs, device)),
+            row=payload["row"],
+            subject=subject,
+            swapped=swapped or None,
+            roles={role: self._subject(model, inputs, device) for role, model in payload["roles"].items()},
+            bootstrap=inputs.bootstrap,
+            seed=payload["seed"],
+        )
+        measurements: list[tuple[str, Measurement]] = []
+        for number, described in enumerate(payload["metrics"]):
+            progress(number / len(payload["metrics"]), described["name"])
+            metric = self._plugin(described)
+            measurements += [(described["name"], measurement) for measurement in metric.measure(context)]
+        _save_measurements(measurements, folder)
+        unlearned = payload["subject"]["stage"] == "unlearn"
+        notes = self._artifact("unlearn", payload["subject"]["key"]).meta["notes"] if unlearned else {}
+        return {"notes": notes, "cost": asdict(subject.cost)}
+
+    # -- what stages are made of ------------------------------------------------------------------------------
+
+    def _inputs_of(self, payload: Mapping[str, Any]) -> "_Inputs":
+        key = (payload["data"], payload["split"])
+        if self._inputs is None or self._inputs[0] != key:
+            self._inputs = (key, _Inputs(load_data(self.store, key[0]), load_split(self.store, key[1])))
+        return self._inputs[1]
+
+    def _artifact(self, stage: str, key: str) -> Artifact:
+        artifact = self.store.get(stage, key)
+        if artifact is None:
+            raise StoreError(f"{self.store.folder(stage, key)}: it is gone from the store; run the board again.")
+        return artifact
+
+    def _plugin(self, described: Mapping[str, Any]) -> Any:
+        """A plugin's object, made from its resolved configuration."""
+        kind = next(kind for kind in HOOK_OF if kind.kind == described["kind"])
+        spec = self.plugins.get(kind, described["name"])
+        return spec.load()(configs.validate(spec.config, described["config"], described["name"]))
+
+    def _method(self, described: Mapping[str, Any]) -> Method:
+        method: Method = self._plugin(described)
+        return method
+
+    def _recommender_class(self, described: Mapping[str, Any]) -> tuple[Any, configs.Config]:
+        kind = next(kind for kind in HOOK_OF if kind.kind == "recommender")
+        spec = self.plugins.get(kind, described["name"])
+        return spec.load(), configs.validate(spec.config, described["config"], described["name"])
+
+    def _fresh(self, described: Mapping[str, Any], inputs: "_Inputs", device: str) -> Recommender:
+        factory, config = self._recommender_class(described)
+        model: Recommender = factory(config, inputs.catalogue, device)
+        return model
+
+    def _recommender(
+        self, described: Mapping[str, Any], artifact: Artifact, inputs: "_Inputs", device: str
+    ) -> Recommender:
+        factory, config = self._recommender_class(described)
+        model: Recommender = factory.load(artifact.folder, config, inputs.catalogue, device)
+        return model
+
+    def _model(self, model: Mapping[str, Any], inputs: "_Inputs", device: str) -> Scorer:
+        """Loads a role's or a method's model."""
+        artifact = self._artifact(model["stage"], model["key"])
+        if model["stage"] == "train":
+            return self._recommender(model["recommender"], artifact, inputs, device)
+        method = self._method(model["method"])
+        if isinstance(method, Loads):
+            base = self._recommender(model["recommender"], self._artifact("train", model["base"]), inputs, device)
+            return method.load(artifact.folder, base)
+        return self._recommender(model["recommender"], artifact, inputs, device)
+
+    def _reach(self, model: Mapping[str, Any], inputs: "_Inputs", device: str) -> int | None:
+        if model["recommender"]["name"] == "popularity":
+            return None
+        return self._fresh(model["recommender"], inputs, device).reach
+
+    def _subject(self, model: Mapping[str, Any], inputs: "_Inputs", device: str) -> Subject:
+        artifact = self._artifact(model["stage"], model["key"])
+        scored = self._artifact("score", model["scores"])
+        stored = artifact.bytes
+        if model["stage"] == "unlearn" and isinstance(self._method(model["method"]), Loads):
+            stored += self._artifact("train", model["base"]).bytes  # it answers with the base's weights too
+        return Subject(
+            name=model["role"],
+            scores=load_scores(scored.folder / "scores.safetensors"),
+            cost=CostOf(**artifact.meta["cost"], stored_bytes=stored, latency=scored.meta["latency"]),
+            threshold=scored.meta["threshold"],
+            load=partial(self._model, model, inputs, device),
+        )
+
+
+class _Inputs:
+    """Data and split, with what is derived from them made once."""
+
+    def __init__(self, data: Interactions, split: Split) -> None:
+        self.data, self.split = data, split
+        self._views: dict[tuple[int, int | None], Views] = {}
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        return Catalogue(tuple(self.data.item_ids.tolist()))
+
+    @cached_property
+    def bootstrap(self) -> Bootstrap:
+        return Bootstrap(self.data.n_users)
+
+    def views(self, seed: int, reach: int | None) -> Views:
+        if (seed, reach) not in self._views:
+            self._views[seed, reach] = views_module.build(self.data, self.split, seed, reach)
+        return self._views[seed, reach]
+
+
+def make_task(data: Interactions, split: Split, forget: Part, **rest: Any) -> Task:
+    """The task of forgetting `forget` (F, or T in the second world); nothing of test, validation or the other is in it."""
+    retained = training(data, split, [Part.RETAINED])
+    users = split.forget_users if forget == Part.FORGET else split.unseen_users
+    shown = (split.part == forget) | ((split.part == Part.RETAINED) & np.isin(data.user, users))
+    sequences = select(data, shown)
+    mask = split.part[shown] == forget
+    return Task(
+        kind=split.kind,
+        retained=retained,
+        forget=_forget_queries(sequences, mask, whole=split.kind == "users"),
+        forget_sequences=sequences,
+        forget_mask=mask,
+        catalogue=Catalogue(tuple(data.item_ids.tolist())),
+        **rest,
+    )
+
+
+def _forget_queries(sequences: Sequences, mask: Any, whole: bool) -> Queries:
+    """Each forgotten item after what stood before it: everything for whole users, else only what is retained."""
+    row_of = np.repeat(np.arange(len(sequences)), sequences.lengths)
+    visible = np.ones(len(mask), dtype=np.bool_) if whole else ~mask
+    before = np.concatenate([[0], np.cumsum(visible)])
+    events = np.flatnonzero(mask)
+    starts = before[sequences.offsets[row_of[events]]]
+    lengths = before[events] - starts
+    seen = Sequences(sequences.items[visible], np.asarray([0, int(visible.sum())]), np.zeros(1, np.int32))
+    histories = seen.slices(np.zeros(len(events), dtype=np.int64), starts, lengths)
+    users = sequences.users[row_of[events]]
+    able = np.flatnonzero(lengths > 0)
+    rows = Sequences(histories.items, histories.offsets, users).take(able)
+    return Queries(rows, sequences.items[events][able], users[able])
+
+
+def _parameters(model: Recommender) -> int:
+    module = getattr(model, "module", None)
+    return 0 if module is None else sum(p.numel() for p in module.parameters())
+
+
+def _save_measurements(measurements: list[tuple[str, Measurement]], folder: Path) -> None:
+    """`measurements.json`, `cost.json`, `per_user.parquet`, `bootstrap.parquet`."""
+    rows: dict[str, list[dict[str, Any]]] = {"measurements": [], "cost": []}
+    for group, m in measurements:
+        skipped = ("replicates", "per_user")
+        row = {f.name: getattr(m, f.name) for f in fields(m) if f.name not in skipped}
+        row["value"] = None if m.value is None else float(m.value)
+        rows["cost" if group == COST_METRIC else "measurements"].append({"group": group, **row})
+    for name, content in rows.items():
+        (folder / f"{name}.json").write_text(json.dumps(content, indent=1, allow_nan=False))
+    kept = [m for _, m in measurements if m.per_user is not None]
+    pq.write_table(
+        pa.table(
+            {
+                "metric": _dictionary([m.metric for m in kept for _ in _users(m)]),
+                "view": _dictionary([m.view for m in kept for _ in _users(m)]),
+                "user": pa.array(np.concatenate([_users(m) for m in kept] or [np.zeros(0)]).astype(np.int32)),
+                "value": pa.array(np.concatenate([_values(m) for m in kept] or [np.zeros(0)]).astype(np.float32)),
+            }
+        ),
+        folder / "per_user.parquet",
+    )
+    pooled = [m for _, m in measurements if m.replicates is not None]
+    pq.write_table(
+        pa.table(
+            {
+                "metric": pa.array([m.metric for m in pooled], pa.string()),
+                "view": pa.array([m.view for m in pooled], pa.string()),
+                "replicates": pa.array(
+                    [np.asarray(m.replicates, dtype=np.float32) for m in pooled], pa.list_(pa.float32())
+                ),
+            }
+        ),
+        folder / "bootstrap.parquet",
+    )
+
+
+def _users(m: Measurement) -> Any:
+    return m.per_user.users if m.per_user is not None else np.zeros(0)
+
+
+def _values(m: Measurement) -> Any:
+    return m.per_user.values if m.per_user is not None else np.zeros(0)
+
+
+def _dictionary(values: list[str]) -> pa.Array:
+    return pa.array(values, pa.string()).dictionary_encode()

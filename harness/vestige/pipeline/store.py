@@ -1,0 +1,211 @@
+"""The content-addressed store: what was made once is never made again, and what is half made is never seen.
+
+An artifact is a folder `<root>/<stage>/<key>` with a `manifest.json` that names the checksum of every file. It is
+written under a temporary name, synced and renamed, under one lock a key, so that two processes never make the same
+thing twice and a killed one leaves nothing behind that could be mistaken for a result.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import platformdirs
+
+from vestige.errors import StoreError
+
+MANIFEST = "manifest.json"
+Meta = dict[str, Any]
+
+
+def cache_root() -> Path:
+    """`$VESTIGE_CACHE`, or the user's cache folder for vestige."""
+    return Path(os.environ.get("VESTIGE_CACHE") or platformdirs.user_cache_dir("vestige"))
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A complete folder in the store.
+
+    Attributes:
+        meta: What its maker said about it.
+        bytes: Of its files.
+    """
+
+    stage: str
+    key: str
+    folder: Path
+    meta: Mapping[str, Any]
+    bytes: int
+
+
+class Store:
+    """Artifacts by stage and key.
+
+    Args:
+        root: The folder; made where it is missing.
+        say: Told, in a sentence, when a damaged artifact was found and removed.
+    """
+
+    def __init__(self, root: Path, say: Callable[[str], None] = lambda text: None) -> None:
+        self.root = root
+        self._say = say
+
+    def folder(self, stage: str, key: str) -> Path:
+        """Where an artifact lies, or would."""
+        return self.root / stage / key
+
+    def has(self, stage: str, key: str) -> bool:
+        """Whether a complete artifact is there, by its manifest alone."""
+        return (self.folder(stage, key) / MANIFEST).exists()
+
+    def get(self, stage: str, key: str) -> Artifact | None:
+        """The artifact if it is there and whole; a damaged one is removed, which is said, and counts as missing."""
+        folder = self.folder(stage, key)
+        if not (folder / MANIFEST).exists():
+            return None
+        fault = self._fault(folder)
+        if fault:
+            self._say(f"the stored {stage} {key[:12]} is damaged ({fault}); it is made again.")
+            with _guarded(folder):
+                shutil.rmtree(folder)
+            return None
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        size = sum((folder / name).stat().st_size for name in manifest["files"])
+        return Artifact(stage, key, folder, manifest["meta"], size)
+
+    def make(self, stage: str, key: str, fill: Callable[[Path], Meta]) -> tuple[Artifact, bool]:
+        """The artifact, made by `fill(folder) → meta` if it is not there; and whether it was made now.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        found = self.get(stage, key)
+        if found:
+            return found, False
+        with self.lock(stage, key):
+            found = self.get(stage, key)  # another process may have made it while we waited
+            if found:
+                return found, False
+            with _guarded(self.root):
+                self.root.mkdir(parents=True, exist_ok=True)
+                (self.root / "tmp").mkdir(exist_ok=True)
+                partial = Path(tempfile.mkdtemp(dir=self.root / "tmp"))
+            try:
+                meta = fill(partial)
+                with _guarded(self.root):
+                    _seal(partial, meta)
+                    target = self.folder(stage, key)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    partial.rename(target)
+                    _sync(target.parent)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+        made = self.get(stage, key)
+        if made is None:
+            raise StoreError(f"{self.folder(stage, key)}: what was just written cannot be read back.")
+        return made, True
+
+    @contextlib.contextmanager
+    def lock(self, stage: str, key: str) -> Iterator[None]:
+        """One holder a key over all processes; released by the system when a holder is killed."""
+        with _guarded(self.root):
+            (self.root / "locks").mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.root / "locks" / f"{stage}-{key}.lock")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def artifacts(self) -> list[Artifact]:
+        """Everything complete in the store, without verifying it."""
+        out = []
+        for manifest in sorted(self.root.glob(f"*/*/{MANIFEST}")):
+            folder = manifest.parent
+            content = json.loads(manifest.read_bytes())
+            size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+            out.append(Artifact(folder.parent.name, folder.name, folder, content["meta"], size))
+        return out
+
+    def remove(self, artifact: Artifact) -> None:
+        """Deletes an artifact, under its lock."""
+        with self.lock(artifact.stage, artifact.key), _guarded(self.root):
+            shutil.rmtree(artifact.folder)
+
+    def sweep(self, older_than: float = 3600.0) -> int:
+        """Removes what killed processes left half made, `older_than` seconds ago or more; returns how many."""
+        swept = 0
+        for partial in (self.root / "tmp").glob("*"):
+            if time.time() - partial.stat().st_mtime >= older_than:
+                shutil.rmtree(partial, ignore_errors=True)
+                swept += 1
+        return swept
+
+    def _fault(self, folder: Path) -> str:
+        try:
+            files = json.loads((folder / MANIFEST).read_bytes())["files"]
+            for name, checksum in files.items():
+                if _sha256(folder / name) != checksum:
+                    return f"the checksum of {name} is wrong"
+        except FileNotFoundError as error:
+            return f"{Path(error.filename).name} is missing"
+        except (ValueError, KeyError, TypeError):
+            return "its manifest cannot be read"
+        return ""
+
+
+def write_atomically(file: Path, content: bytes) -> None:
+    """Writes a file so that a reader sees the old content or the new, never a part."""
+    with _guarded(file.parent):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+        try:
+            with partial.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _guarded(place: Path) -> Iterator[None]:
+    """Turns the system's refusals into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{place}: cannot be written ({error.strerror or error}).") from error
+
+
+def _seal(folder: Path, meta: Meta) -> None:
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    for file in files:
+        _sync(file)
+    manifest = {"files": {str(f.relative_to(folder)): _sha256(f) for f in files}, "meta": meta}
+    path = folder / MANIFEST
+    path.write_text(json.dumps(manifest, indent=1, sort_keys=True))
+    _sync(path)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

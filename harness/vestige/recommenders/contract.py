@@ -1,0 +1,129 @@
+"""The contract of a recommender, and of what an unlearning method may return."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from vestige.data.sequences import Sequences
+from vestige.progress import Progress
+
+if TYPE_CHECKING:
+    import torch
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All items, in the order in which scores are returned.
+
+    Attributes:
+        item_ids: The original ids as text, one an item.
+    """
+
+    item_ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What a training did.
+
+    Attributes:
+        passes: How often every training sequence was visited.
+        steps: Optimizer steps.
+        loss: The mean training loss of the last pass, in nats a position.
+        flops: Floating-point operations of all steps (one step measured by `torch.utils.flop_counter`, times
+            steps), or None where they cannot be counted.
+    """
+
+    passes: float
+    steps: int
+    loss: float
+    flops: float | None = None
+
+
+class Scorer(Protocol):
+    """Anything that answers queries: a recommender, or what a method made of it."""
+
+    def score(self, histories: Sequences) -> FloatArray:
+        """float32 [queries, items]: log-softmax over the whole catalogue, nothing masked."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes everything `load` needs into `folder`, which exists: safetensors and JSON, never a pickle."""
+        ...
+
+
+class Recommender(Scorer, Protocol):
+    """The model under test.
+
+    A recommender is made by its plugin's factory from a config, a catalogue and a device; untrained until `fit`.
+    """
+
+    def fit(self, sequences: Sequences, seed: int, progress: Progress) -> FitReport:
+        """Trains from scratch on the given sequences, and nothing else; equal arguments give equal weights."""
+        ...
+
+    @property
+    def reach(self) -> int | None:
+        """How many of a sequence's last transitions training can touch; None for all."""
+        ...
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A recommender whose weights a method can train further: what most methods ask of a torch recommender."""
+
+    @property
+    def module(self) -> "torch.nn.Module": ...
+
+    def loss(self, sequences: Sequences, rng: np.random.Generator) -> "torch.Tensor":
+        """The training loss of a batch (a scalar): one random window of every sequence."""
+        ...
+
+    def train_on(
+        self, sequences: Sequences, passes: float, seed: int, progress: Progress, learning_rate: float | None = None
+    ) -> FitReport:
+        """Goes on training from the present weights, by the same procedure as `fit`."""
+        ...
+
+
+class RouterPart(Protocol):
+    """The part of an unlearned recommender that decides which memory answers."""
+
+    @property
+    def threshold(self) -> float:
+        """Queries with a probability of at least this go to the side memory."""
+        ...
+
+    def probability(self, histories: Sequences) -> FloatArray:
+        """float32 [queries]: p(forget | history)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What an unlearned recommender is made of, so that attacks know what they may strip.
+
+    Attributes:
+        main: The recommender that answers where no router interferes.
+        side: What answers for the forgotten, if anything.
+        router: What decides, if anything.
+    """
+
+    main: Scorer
+    side: Scorer | None = None
+    router: RouterPart | None = None
+
+
+@runtime_checkable
+class Composite(Protocol):
+    """An unlearned recommender that declares its parts."""
+
+    def parts(self) -> Parts: ...

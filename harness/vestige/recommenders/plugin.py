@@ -1,0 +1,28 @@
+"""The recommenders that come with Vestige."""
+
+from vestige.hookspecs import hookimpl
+from vestige.recommenders.popularity_config import PopularityConfig
+from vestige.recommenders.t5_config import PRESETS, T5RecommenderConfig
+from vestige.specs import RecommenderSpec
+
+
+@hookimpl
+def vestige_recommenders() -> list[RecommenderSpec]:
+    """`t5` and `popularity`."""
+    return [
+        RecommenderSpec(
+            name="t5",
+            version="1",
+            summary="T5 from scratch, one token an item, whole catalogue in one decoder step.",
+            factory="vestige.recommenders.t5:T5Recommender",
+            config=T5RecommenderConfig,
+            presets=PRESETS,
+        ),
+        RecommenderSpec(
+            name="popularity",
+            version="1",
+            summary="The list of the most frequent items, the same for everybody.",
+            factory="vestige.recommenders.popularity:Popularity",
+            config=PopularityConfig,
+        ),
+    ]

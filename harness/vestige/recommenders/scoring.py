@@ -1,0 +1,132 @@
+"""Asks a recommender every query once and keeps, per query, what all metrics need."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load_file, save_file
+
+from vestige.data.sequences import IntArray
+from vestige.data.views import Queries
+from vestige.errors import ScoreError
+from vestige.progress import Progress, silent
+from vestige.recommenders.contract import Composite, FloatArray, Scorer
+
+TOP = 100
+"""So many of the highest log-probabilities are kept a query."""
+
+CELLS = 4_000_000
+"""Scores held in memory at once: a full matrix of a large catalogue does not fit."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What is kept of every query's scores.
+
+    Attributes:
+        above: int32 [queries], items scored above the target (the history masked, the target never).
+        equal: int32 [queries], other items scored equal to it.
+        log_prob: float32 [queries], log-probability of the target, nothing masked.
+        entropy: float32 [queries], of the whole distribution, in nats.
+        margin: float32 [queries], log-probability of the target minus the highest other one.
+        top_items: int32 [queries, TOP], nothing masked, highest first.
+        top_log_probs: float32 [queries, TOP].
+        router: float32 [queries], p(forget | history), or empty where the model has no router.
+    """
+
+    above: IntArray
+    equal: IntArray
+    log_prob: FloatArray
+    entropy: FloatArray
+    margin: FloatArray
+    top_items: IntArray
+    top_log_probs: FloatArray
+    router: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.above)
+
+    def take(self, rows: IntArray) -> "Scores":
+        """The given queries."""
+        return Scores(**{f.name: _rows(getattr(self, f.name), rows) for f in fields(self)})
+
+
+def score_queries(model: Scorer, queries: Queries, n_items: int, progress: Progress = silent) -> Scores:
+    """Scores all queries in batches of at most `CELLS` scores.
+
+    Raises:
+        ScoreError: A score is not finite, or the shape is not [queries, items].
+    """
+    step = max(1, min(1024, CELLS // max(n_items, 1)))
+    pieces = []
+    router = model.parts().router if isinstance(model, Composite) else None
+    for start in range(0, len(queries), step):
+        rows = np.arange(start, min(start + step, len(queries)))
+        histories = queries.histories.take(rows)
+        scores = model.score(histories)
+        piece = summarise(scores, histories.items, histories.lengths, queries.targets[rows], n_items)
+        if router is not None:
+            piece["router"] = np.asarray(router.probability(histories), dtype=np.float32)
+        pieces.append(piece)
+        progress(rows[-1] / len(queries), "scoring")
+    if not pieces:
+        pieces = [summarise(np.zeros((0, n_items), np.float32), *[np.zeros(0, np.int64)] * 3, n_items)]
+    return Scores(**{name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]})
+
+
+def summarise(
+    scores: FloatArray, history_items: IntArray, history_lengths: IntArray, targets: IntArray, n_items: int
+) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of `Scores` for one batch; `scores` is float32 [queries, items], histories are flat."""
+    queries = len(targets)
+    if scores.shape != (queries, n_items):
+        raise ScoreError(f"the recommender returned scores of shape {scores.shape}, not ({queries}, {n_items}).")
+    if not np.isfinite(scores).all():
+        bad = int((~np.isfinite(scores)).any(axis=1).sum())
+        raise ScoreError(f"the recommender returned scores that are not finite (in {bad} of {queries} queries).")
+    rows = np.arange(queries)
+    target = scores[rows, targets]
+    others = scores.copy()
+    others[rows, targets] = -np.inf
+    margin = target - others.max(axis=1, initial=-np.inf) if n_items > 1 else np.zeros(queries, np.float32)
+    # −inf can equal no finite score, so masked items are neither above the target nor equal to it.
+    others[np.repeat(rows, history_lengths), history_items] = -np.inf
+    probabilities = np.exp(scores, dtype=np.float64)
+    width = min(TOP, n_items)
+    top = np.argpartition(-scores, width - 1, axis=1)[:, :width]
+    top = np.sort(top, axis=1)
+    values = np.take_along_axis(scores, top, axis=1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    return {
+        "above": (others > target[:, None]).sum(axis=1, dtype=np.int32),
+        "equal": (others == target[:, None]).sum(axis=1, dtype=np.int32),
+        "log_prob": target.astype(np.float32),
+        "entropy": -(probabilities * scores).sum(axis=1).astype(np.float32),
+        "margin": margin.astype(np.float32),
+        "top_items": np.take_along_axis(top, order, axis=1).astype(np.int32),
+        "top_log_probs": np.take_along_axis(values, order, axis=1).astype(np.float32),
+        "router": np.zeros(0, np.float32),
+    }
+
+
+def save_scores(scores: dict[str, Scores], file: Path) -> None:
+    """Writes the scores of several views as one safetensors file."""
+    save_file(
+        {f"{view}/{f.name}": np.ascontiguousarray(getattr(s, f.name)) for view, s in scores.items() for f in fields(s)},
+        file,
+    )
+
+
+def load_scores(file: Path) -> dict[str, Scores]:
+    """Reads what `save_scores` wrote."""
+    columns: dict[str, dict[str, npt.NDArray[Any]]] = {}
+    for name, array in load_file(file).items():
+        view, column = name.split("/")
+        columns.setdefault(view, {})[column] = array
+    return {view: Scores(**arrays) for view, arrays in columns.items()}
+
+
+def _rows(array: npt.NDArray[Any], rows: IntArray) -> npt.NDArray[Any]:
+    return array[rows] if len(array) else array

@@ -1,0 +1,1 @@
+"""From finished cells to records, tables and accepted results."""

@@ -1,0 +1,185 @@
+"""Writes what a board's cells left in the store as records and tables of values."""
+
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vestige.pipeline.board import Board, Chosen
+from vestige.pipeline.inputs import Inputs
+from vestige.pipeline.jobs import Outcome
+from vestige.pipeline.keys import library_versions
+from vestige.pipeline.plan import Cell
+from vestige.pipeline.store import Store, write_atomically
+from vestige.plugins import Plugins
+from vestige.results.records import Finished, Identity, Measured, PluginId, Record, Run, dump
+from vestige.results.records import Outcome as RecordOutcome
+
+
+def collect(
+    board: Board,
+    plugins: Plugins,
+    cells: tuple[Cell, ...],
+    inputs: Mapping[int, Inputs],
+    outcomes: Mapping[tuple[str, str], Outcome],
+    store: Store,
+    out: Path,
+) -> list[Finished]:
+    """Writes `records/`, `per_user.parquet`, `bootstrap.parquet` and `board.json`; returns the records.
+
+    Records of cells that are not on the board any more are removed.
+    """
+    finished = []
+    provenance = _provenance()
+    per_user: list[pa.Table] = []
+    bootstrap: list[pa.Table] = []
+    for cell in cells:
+        item = _finish(board, plugins, cell, inputs[cell.seed], outcomes.get(cell.job.id), store, provenance)
+        finished.append(item)
+        artifact = store.get("measure", cell.job.key)
+        if item.record.ok and artifact:
+            for name, tables in (("per_user", per_user), ("bootstrap", bootstrap)):
+                table = pq.read_table(artifact.folder / f"{name}.parquet")
+                cells_column = pa.array([cell.id] * len(table), pa.string()).dictionary_encode()
+                tables.append(table.add_column(0, "cell", cells_column))
+    records = out / "records"
+    kept = {f"{item.record.identity.cell}{end}" for item in finished for end in (".json", ".run.json")}
+    for file in records.glob("*.json"):
+        if file.name not in kept:
+            file.unlink()
+    for item in finished:
+        write_atomically(records / f"{item.record.identity.cell}.json", dump(item.record))
+        write_atomically(records / f"{item.record.identity.cell}.run.json", dump(item.run))
+    for name, tables in (("per_user", per_user), ("bootstrap", bootstrap)):
+        _write_table(tables, out / f"{name}.parquet")
+    about = {
+        "name": board.name,
+        "title": board.config.title,
+        "columns": list(board.config.columns),
+        "k": list(board.config.metrics.k),
+        "labels": list(dict.fromkeys(cell.label for cell in cells)),
+        "seeds": list(board.config.seeds),
+    }
+    write_atomically(out / "board.json", (json.dumps(about, indent=1) + "\n").encode())
+    return finished
+
+
+def _finish(
+    board: Board,
+    plugins: Plugins,
+    cell: Cell,
+    inputs: Inputs,
+    outcome: Outcome | None,
+    store: Store,
+    provenance: dict[str, Any],
+) -> Finished:
+    artifact = store.get("measure", cell.job.key)
+    measurements: list[Measured] = []
+    cost: list[Measured] = []
+    notes = {name: dict(values) for name, values in inputs.notes.items()}
+    if artifact:
+        measurements, cost = (
+            [Measured.model_validate(row) for row in json.loads((artifact.folder / f"{name}.json").read_bytes())]
+            for name in ("measurements", "cost")
+        )
+        notes["method"] = dict(artifact.meta["notes"])
+    failed = outcome is not None and outcome.status != "ok"
+    payload = cell.job.payload
+    record = Record(
+        identity=Identity(
+            board=board.name,
+            cell=cell.id,
+            row=cell.row,
+            label=cell.label,
+            seed=cell.seed,
+            dataset=_plugin(plugins, board.dataset),
+            recommender=_plugin(plugins, board.recommender),
+            method=_plugin(plugins, cell.method) if cell.method else None,
+            metrics=tuple(_plugin(plugins, metric) for metric in board.metrics),
+            request=_portable(board.config.request.model_dump(mode="json")),
+            holdout=board.config.holdout.model_dump(mode="json"),
+        ),
+        outcome=RecordOutcome(
+            status=outcome.status if failed and outcome else "ok" if artifact else "measure_error",
+            message=outcome.message if failed and outcome else "",
+            measurements=tuple(measurements),
+            notes=notes,
+        ),
+        keys={
+            "data": payload["data"],
+            "split": payload["split"],
+            "measure": cell.job.key,
+            "subject": payload["subject"]["key"],
+            "swapped": payload["swapped"] and payload["swapped"]["key"],
+            "roles": {role: model["key"] for role, model in payload["roles"].items()},
+        },
+    )
+    run = Run(
+        cell=cell.id, cost=tuple(cost), traceback=outcome.detail if failed and outcome else "", provenance=provenance
+    )
+    return Finished(record, run)
+
+
+def _plugin(plugins: Plugins, chosen: Chosen[Any]) -> PluginId:
+    origin = plugins.origin(chosen.spec)
+    return PluginId(
+        name=chosen.spec.name,
+        version=chosen.spec.version,
+        distribution=origin.distribution,
+        distribution_version=origin.distribution_version,
+        config=_portable(chosen.config.model_dump(mode="json")),
+    )
+
+
+def _portable(values: dict[str, Any]) -> dict[str, Any]:
+    """Files by name only: where they lie is no part of a result."""
+    return {k: Path(v).name if k in ("path", "file") and isinstance(v, str) else v for k, v in values.items()}
+
+
+def _provenance() -> dict[str, Any]:
+    here = Path(__file__).parent
+    commit = _git(here, "rev-parse", "HEAD")
+    return {
+        "utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "vestige": metadata.version("vestige"),
+        "commit": commit,
+        "dirty": bool(_git(here, "status", "--porcelain")) if commit else None,
+        "libraries": {**library_versions(), **{n: metadata.version(n) for n in ("numpy", "scipy", "scikit-learn")}},
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+    }
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    git = shutil.which("git")
+    if not git:
+        return None
+    done = subprocess.run([git, "-C", str(folder), *words], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _processor() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _write_table(tables: list[pa.Table], file: Path) -> None:
+    if not tables:
+        file.unlink(missing_ok=True)
+        return
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.concat_tables(tables).combine_chunks(), sink, compression="zstd")
+    write_atomically(file, sink.getvalue().to_pybytes())

@@ -1,0 +1,23 @@
+"""The table writers that come with Vestige."""
+
+from vestige.hookspecs import hookimpl
+from vestige.specs import RendererSpec
+
+
+@hookimpl
+def vestige_renderers() -> list[RendererSpec]:
+    """`csv` and `markdown`."""
+    return [
+        RendererSpec(
+            name="csv",
+            version="1",
+            summary="results.csv (tidy) and leaderboard.csv.",
+            factory="vestige.results.tables:write_csv",
+        ),
+        RendererSpec(
+            name="markdown",
+            version="1",
+            summary="leaderboard.md.",
+            factory="vestige.results.tables:write_markdown",
+        ),
+    ]

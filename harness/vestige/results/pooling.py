@@ -1,0 +1,122 @@
+"""Pools a row's seeds: the mean, the interval over users, and the spread over seeds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from vestige.measuring.statistics import Estimate, Floats, interval
+from vestige.results.records import Finished
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A measurement of a row over its seeds.
+
+    Attributes:
+        value: Mean over the seeds that have one; None where none has.
+        interval: 95 %, over users; None where there is none.
+        spread: Standard deviation over seeds; None for one seed.
+        seeds: How many seeds have a value.
+        better: See `Measurement`.
+        notes: The distinct notes.
+        replicates: Of the mean; None where there are none.
+    """
+
+    value: float | None
+    interval: tuple[float, float] | None
+    spread: float | None
+    seeds: int
+    better: str
+    unit: str
+    notes: tuple[str, ...]
+    replicates: Floats | None
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """For differences of rows, which are paired by user."""
+        if self.value is None or self.replicates is None:
+            return None
+        return Estimate(self.value, self.replicates)
+
+
+@dataclass(frozen=True)
+class Results:
+    """A board's results.
+
+    Attributes:
+        about: `board.json`.
+        finished: All records.
+        replicates: By (cell, metric/view).
+    """
+
+    about: Mapping[str, Any]
+    finished: tuple[Finished, ...]
+    replicates: Mapping[tuple[str, str], Floats]
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The rows, in the order of the board."""
+        return tuple(self.about["labels"])
+
+    def row(self, label: str) -> list[Finished]:
+        """The cells of a row, by seed."""
+        cells = [item for item in self.finished if item.record.identity.label == label]
+        return sorted(cells, key=lambda item: item.record.identity.seed)
+
+    def label_of(self, method: str) -> str | None:
+        """The row of a method by its plugin's name, if it stands on the board."""
+        for item in self.finished:
+            if item.record.identity.method is not None and item.record.identity.method.name == method:
+                return item.record.identity.label
+        return None
+
+    def pooled(self, label: str, name: str) -> Pooled | None:
+        """`metric/view` of a row over its seeds; None where the row has no such measurement."""
+        cells = [(item, m) for item in self.row(label) if item.record.ok and (m := item.find(name)) is not None]
+        if not cells:
+            return None
+        first = cells[0][1]
+        notes = tuple(dict.fromkeys(m.note for _, m in cells if m.note))
+        valued = [(item, m) for item, m in cells if m.value is not None]
+        if not valued:
+            return Pooled(None, None, None, 0, first.better, first.unit, notes, None)
+        values = np.asarray([m.value for _, m in valued], dtype=np.float64)
+        found = [self.replicates.get((item.record.identity.cell, name)) for item, _ in valued]
+        known = [r for r in found if r is not None]
+        replicates = np.mean(known, axis=0) if len(known) == len(valued) else None
+        return Pooled(
+            value=float(values.mean()),
+            interval=None if replicates is None else interval(replicates),
+            spread=float(values.std(ddof=1)) if len(values) > 1 else None,
+            seeds=len(values),
+            better=first.better,
+            unit=first.unit,
+            notes=notes,
+            replicates=replicates,
+        )
+
+    def difference(self, label: str, other: str, name: str) -> Estimate | None:
+        """A row minus another on one measurement, paired by user and seed."""
+        mine, its = self.pooled(label, name), self.pooled(other, name)
+        if mine is None or its is None or mine.estimate is None or its.estimate is None:
+            return None
+        return mine.estimate - its.estimate
+
+
+def read_replicates(folder: Path) -> dict[tuple[str, str], Floats]:
+    """`bootstrap.parquet` by (cell, metric/view); empty where there is none."""
+    file = folder / "bootstrap.parquet"
+    if not file.exists():
+        return {}
+    table = pq.read_table(file).to_pydict()
+    return {
+        (cell, f"{metric}/{view}" if view else metric): np.asarray(values, dtype=np.float64)
+        for cell, metric, view, values in zip(
+            table["cell"], table["metric"], table["view"], table["replicates"], strict=True
+        )
+    }

@@ -1,0 +1,150 @@
+"""The record a finished cell leaves: a typed, versioned document."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+
+from vestige.errors import InputError
+
+SCHEMA = 1
+
+
+class Base(pydantic.BaseModel):
+    """Frozen, and closed to unknown keys."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+BaseT = TypeVar("BaseT", bound=Base)
+
+
+class Measured(Base):
+    """One measurement; see `vestige.measuring.contract.Measurement`."""
+
+    group: str
+    metric: str
+    view: str
+    value: float | None
+    interval: tuple[float, float] | None
+    better: str
+    unit: str
+    note: str
+
+    @property
+    def name(self) -> str:
+        """`metric/view`, or the metric alone where there is no view."""
+        return f"{self.metric}/{self.view}" if self.view else self.metric
+
+
+class PluginId(Base):
+    """A plugin as it was used."""
+
+    name: str
+    version: str
+    distribution: str
+    distribution_version: str
+    config: dict[str, Any]
+
+
+class Identity(Base):
+    """What a cell is."""
+
+    board: str
+    cell: str
+    row: str
+    label: str
+    seed: int
+    dataset: PluginId
+    recommender: PluginId
+    method: PluginId | None
+    metrics: tuple[PluginId, ...]
+    request: dict[str, Any]
+    holdout: dict[str, Any]
+
+
+class Outcome(Base):
+    """How it went, and everything that is the same at every run on one machine."""
+
+    status: str
+    message: str
+    measurements: tuple[Measured, ...]
+    notes: dict[str, dict[str, Any]]
+
+
+class Record(Base):
+    """`records/<cell>.json`."""
+
+    schema_version: int = SCHEMA
+    identity: Identity
+    outcome: Outcome
+    keys: dict[str, Any]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the cell was measured."""
+        return self.outcome.status == "ok"
+
+
+class Run(Base):
+    """`records/<cell>.run.json`: what varies from run to run."""
+
+    schema_version: int = SCHEMA
+    cell: str
+    cost: tuple[Measured, ...]
+    traceback: str
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A record with its run."""
+
+    record: Record
+    run: Run
+
+    @property
+    def measurements(self) -> tuple[Measured, ...]:
+        """Deterministic ones, then cost."""
+        return (*self.record.outcome.measurements, *self.run.cost)
+
+    def find(self, name: str) -> Measured | None:
+        """A measurement by `metric/view`."""
+        return next((m for m in self.measurements if m.name == name), None)
+
+
+def dump(document: pydantic.BaseModel) -> bytes:
+    """Stable, readable JSON."""
+    return (json.dumps(document.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def read_records(folder: Path) -> list[Finished]:
+    """All records of a results folder, by file name.
+
+    Raises:
+        InputError: There are none, or one cannot be read.
+    """
+    files = sorted(f for f in (folder / "records").glob("*.json") if not f.name.endswith(".run.json"))
+    if not files:
+        raise InputError(f"{folder}: there are no records here; run the board first.")
+    out = []
+    for file in files:
+        run_file = file.with_name(file.name.removesuffix(".json") + ".run.json")
+        out.append(Finished(_parse(Record, file), _parse(Run, run_file)))
+    return out
+
+
+def _parse(kind: type[BaseT], file: Path) -> BaseT:
+    try:
+        content = json.loads(file.read_bytes())
+        if isinstance(content, dict) and content.get("schema_version") != SCHEMA:
+            raise InputError(
+                f"{file}: its schema version is {content.get('schema_version')!r}, but this Vestige reads {SCHEMA}."
+            )
+        return kind.model_validate(content)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}).") from None
+    except ValueError as error:
+        raise InputError(f"{file}: this is no {kind.__name__.lower()} ({str(error).splitlines()[0]}).") from None

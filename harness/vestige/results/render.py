@@ -1,0 +1,31 @@
+"""Reads a results folder and lets every renderer write its table."""
+
+import json
+from pathlib import Path
+
+from vestige.errors import InputError
+from vestige.plugins import Plugins
+from vestige.results.pooling import Results, read_replicates
+from vestige.results.records import read_records
+from vestige.specs import RendererSpec
+
+
+def read_results(folder: Path) -> Results:
+    """The results that a run left in `folder`.
+
+    Raises:
+        InputError: There are none.
+    """
+    finished = read_records(folder)
+    try:
+        about = json.loads((folder / "board.json").read_bytes())
+    except (OSError, ValueError):
+        raise InputError(f"{folder}: board.json is missing or cannot be read; run the board again.") from None
+    order = {label: number for number, label in enumerate(about["labels"])}
+    finished.sort(key=lambda f: (order.get(f.record.identity.label, len(order)), f.record.identity.seed))
+    return Results(about, tuple(finished), read_replicates(folder))
+
+
+def render(results: Results, plugins: Plugins, folder: Path) -> dict[str, Path]:
+    """Every installed renderer's table: the path by the renderer's name."""
+    return {name: spec.load()(results, folder) for name, spec in plugins.all(RendererSpec).items()}

@@ -1,0 +1,1 @@
+"""The unlearning methods that come with Vestige, one file or folder each."""

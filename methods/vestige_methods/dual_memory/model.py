@@ -1,0 +1,140 @@
+"""The unlearned recommender: main memory, side memory and router, answering together."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from peft import PeftModel
+
+from vestige.data.sequences import Sequences
+from vestige.errors import InputError
+from vestige.recommenders.contract import FloatArray, Parts
+from vestige.recommenders.t5 import T5Recommender
+from vestige.recommenders.torch_tools import autocast
+from vestige_methods.dual_memory import router as routing
+
+ADAPTER, ABOUT = "adapter", "dual_memory.json"
+
+
+def side_of(main: T5Recommender, module: Any) -> T5Recommender:
+    """A recommender like `main` that answers with `module`, a T5 that carries the adapter."""
+    side = T5Recommender.__new__(T5Recommender)
+    side.config, side.catalogue, side.device = main.config, main.catalogue, main.device
+    side.module = module
+    return side
+
+
+def weights_checksum(module: torch.nn.Module) -> str:
+    """SHA-256 over all parameters, by name."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+class DualMemoryModel:
+    """Answers by the main memory where p(forget | history) is under the threshold, else by the side memory.
+
+    The main memory answers every row of a batch, so that the rows it keeps are bit-identical to the base's; encoder
+    states are shared, and the side memory's decoder runs for the routed rows only.
+    """
+
+    def __init__(
+        self,
+        main: T5Recommender,
+        adapter: PeftModel,
+        router: routing.Router,
+        threshold: float,
+        layers: tuple[str, ...],
+        mode: str,
+    ) -> None:
+        self.main = main
+        self.adapter = adapter
+        self.side = side_of(main, adapter.base_model.model)
+        self.router = router
+        self.threshold = threshold
+        self._layers = layers
+        self._mode = mode
+
+    def parts(self) -> Parts:
+        """Main, side and router."""
+        return Parts(self.main, self.side, _RouterPart(self))
+
+    @torch.inference_mode()
+    def score(self, histories: Sequences) -> FloatArray:
+        """float32 [queries, items]: log-softmax over the whole catalogue, nothing masked."""
+        main, side = self.main, self.side
+        main.module.eval()
+        side.module.eval()
+        out = np.empty((len(histories), len(main.catalogue)), dtype=np.float32)
+        for rows in main.scoring_batches(len(histories)):
+            encoder, decoder, last = main.question(histories.take(rows))
+            with autocast(main.device, main.config.amp):
+                states, mask = main.encode(encoder)
+                answer = main.decode(states, mask, decoder)[torch.arange(len(rows)), last]
+                logits = main.project(answer).float()
+                p = torch.sigmoid(self.router(routing.activations(states, mask, answer, self._layers).float()))
+                routed = torch.nonzero(p >= self.threshold).squeeze(-1)
+                if len(routed):
+                    own = side.decode(states[routed], mask[routed], decoder[routed])
+                    other = side.project(own[torch.arange(len(routed)), last[routed]]).float()
+                    weight = p[routed][:, None]
+                    mixed = other if self._mode == "hard" else (1 - weight) * logits[routed] + weight * other
+            log_probs = torch.log_softmax(logits, dim=-1)
+            if len(routed):
+                log_probs[routed] = torch.log_softmax(mixed, dim=-1)
+            out[rows] = log_probs.cpu().numpy()
+        return out
+
+    def save(self, folder: Path) -> None:
+        """Writes a PEFT adapter, the router, and which base they belong to; the base itself is not repeated."""
+        self.adapter.save_pretrained(folder / ADAPTER)
+        routing_settings = {"threshold": self.threshold, "layers": list(self._layers), "routing": self._mode}
+        routing.save_router(self.router, folder, routing_settings)
+        about = {"format": 1, "base_sha256": weights_checksum(self.main.module)}
+        (folder / ABOUT).write_text(json.dumps(about, indent=1))
+
+    @classmethod
+    def load(cls, folder: Path, main: T5Recommender, copy: T5Recommender) -> "DualMemoryModel":
+        """Reads what `save` wrote.
+
+        Args:
+            folder: Where it lies.
+            main: The base.
+            copy: The base once more; it receives the adapter.
+
+        Raises:
+            InputError: The folder is no dual memory, or belongs to another base.
+        """
+        try:
+            about = json.loads((folder / ABOUT).read_bytes())
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder}: this is no dual memory ({ABOUT} cannot be read).") from error
+        if about.get("base_sha256") != weights_checksum(main.module):
+            raise InputError(f"{folder}: this dual memory belongs to another base than the one that was given.")
+        adapter = cast(PeftModel, PeftModel.from_pretrained(cast(Any, copy.module), str(folder / ADAPTER)))
+        router, threshold, layers, mode = routing.load_router(folder, main.device)
+        return cls(main, adapter.eval(), router, threshold, layers, mode)
+
+
+class _RouterPart:
+    """The router by itself, as attacks see it."""
+
+    def __init__(self, model: DualMemoryModel) -> None:
+        self._model = model
+
+    @property
+    def threshold(self) -> float:
+        """p at or above it goes to the side memory."""
+        return self._model.threshold
+
+    def probability(self, histories: Sequences) -> FloatArray:
+        """float32 [queries]: p(forget | history)."""
+        model = self._model
+        with torch.inference_mode():
+            features = routing.activations_of(model.main, histories, model._layers)
+            return torch.sigmoid(model.router(features.float())).cpu().numpy()

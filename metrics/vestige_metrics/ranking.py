@@ -1,0 +1,84 @@
+"""hit@k and ndcg@k: exact, over the whole catalogue, averaged over all queries.
+
+With g items scored above the target and e others equal to it, the target's rank is uniform on g + 1 … g + e + 1 when
+ties are broken at random. Both measures are the expectation over that:
+
+    hit@k  = clip((k − g) / (e + 1), 0, 1)
+    ndcg@k = 1/(e + 1) · Σ over ranks r = g + 1 … g + e + 1 with r ≤ k of 1/log2(1 + r)
+
+Since 1/log2(1 + r) ≤ 1, ndcg@k ≤ hit@k query by query.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vestige.data.sequences import IntArray
+from vestige.measuring.contract import Better, Context, Measurement, PerUser, Subject, measured
+from vestige.measuring.statistics import Estimate, Floats, by_user
+from vestige.recommenders.scoring import Scores
+from vestige_metrics.configs import RankingConfig
+
+BETTER: dict[str, Better] = {"forget": "gold", "unseen_train": "gold"}
+
+
+class Ranking:
+    """Both measures at every k, on every view; change against base in per cent, and difference to gold."""
+
+    def __init__(self, config: RankingConfig) -> None:
+        self.k = config.k
+
+    def measure(self, context: Context) -> Iterator[Measurement]:
+        """`hit@k`, `ndcg@k`, and each with `:vs_base` (per cent) and `:vs_gold` (difference, paired by user)."""
+        for view in context.views.rows:
+            if not context.has(view):
+                continue
+            for k in self.k:
+                for name in (f"hit@{k}", f"ndcg@{k}"):
+                    yield from _measure(context, name, view)
+
+
+def _measure(context: Context, name: str, view: str) -> Iterator[Measurement]:
+    better = BETTER.get(view, "higher")
+    own, per_user = quality(context, context.subject, name, view)
+    base, _ = quality(context, context.roles["base"], name, view)
+    gold, _ = quality(context, context.roles["gold"], name, view)
+    yield measured(name, view, own, better, per_user=per_user)
+    change = (own - base).over(base)
+    note = "" if change else "UNDEFINED: base's own value is not above 0"
+    yield measured(f"{name}:vs_base", view, change and change.scaled(100), "none", "%", note)
+    yield measured(f"{name}:vs_gold", view, own - gold, "0" if better == "gold" else better)
+
+
+def quality(context: Context, model: Subject, name: str, view: str) -> tuple[Estimate, PerUser]:
+    """`hit@k` or `ndcg@k` of a model on a view, each user's queries averaged first; [users] and the estimate."""
+    measure, _, k = name.partition("@")
+    scores = context.scores(model, view)
+    users, values = by_user(context.views.users(view), MEASURES[measure](scores, int(k)))
+    return context.bootstrap.mean(users, values), PerUser(users, values)
+
+
+def hit_at(above: IntArray, equal: IntArray, k: int) -> Floats:
+    """float64 [queries]; see the module's docstring."""
+    return np.clip((k - above) / (equal + 1.0), 0.0, 1.0)
+
+
+def ndcg_at(above: IntArray, equal: IntArray, k: int) -> Floats:
+    """float64 [queries]; see the module's docstring."""
+    gains = np.concatenate([[0.0], np.cumsum(1.0 / np.log2(1.0 + np.arange(1, k + 1)))])
+    first = np.minimum(above, k)
+    last = np.minimum(above.astype(np.int64) + equal + 1, k)
+    return (gains[last] - gains[first]) / (equal + 1.0)
+
+
+def _hit(scores: Scores, k: int) -> npt.NDArray[np.floating[Any]]:
+    return hit_at(scores.above, scores.equal, k)
+
+
+def _ndcg(scores: Scores, k: int) -> npt.NDArray[np.floating[Any]]:
+    return ndcg_at(scores.above, scores.equal, k)
+
+
+MEASURES = {"hit": _hit, "ndcg": _ndcg}

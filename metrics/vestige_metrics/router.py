@@ -1,0 +1,42 @@
+"""What a router gives away: a router that spots the forgotten is itself a record of who asked to be forgotten."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from vestige.measuring.contract import Context, Measurement, PerUser, measured
+from vestige.measuring.statistics import by_user
+from vestige_metrics.configs import NoSettings
+from vestige_metrics.membership import auc, true_positive_rate
+from vestige_metrics.memory import sides
+
+SHARES = ("retain", "unseen", "affected", "forget", "unseen_train")
+
+
+class Router:
+    """Measures nothing where the model declares no router."""
+
+    def __init__(self, config: NoSettings) -> None:
+        del config
+
+    def measure(self, context: Context) -> Iterator[Measurement]:
+        """`router_auc` (½ is right), `router_tpr`, and `router_share`: how many queries of a view go to the side."""
+        if context.subject.threshold is None:
+            return
+        outputs = {
+            view: context.scores(context.subject, view).router.astype(np.float64)
+            for view in SHARES
+            if context.has(view)
+        }
+        for view, probability in outputs.items():
+            users, share = by_user(context.views.users(view), probability >= context.subject.threshold)
+            own = PerUser(users, share)
+            yield measured("router_share", view, context.bootstrap.mean(users, share), "none", per_user=own)
+        if not context.split.exchangeable:
+            note = "F was given, not drawn, so T is not exchangeable with it"
+            yield measured("router_auc", "forget", None, "0.5", note=note)
+            return
+        told = sides(context, {view: outputs[view] for view in ("forget", "unseen_train")})
+        yield measured("router_auc", "forget", auc(context, told), "0.5")
+        for percent in (1, 5):
+            yield true_positive_rate(context, told, percent, f"router_tpr@{percent}%", "")
