@@ -5,7 +5,7 @@ so there is something to generalise from. Each user also has a private chain ove
 shares, so there is something that can only be remembered.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,8 +63,9 @@ class Synthetic:
         return from_columns(users, table[inside], None, order_in_time, f"synthetic, seed {c.seed}")
 
 
-def _any_of(members: list[IntArray], taste: IntArray, rng: np.random.Generator) -> IntArray:
+def _any_of(members: Sequence[IntArray], taste: IntArray, rng: np.random.Generator) -> IntArray:
     """A random item of each user's taste."""
     sizes = np.asarray([len(m) for m in members])
     flat, starts = np.concatenate(members), offsets_of(sizes)[:-1]
-    return flat[starts[taste] + rng.integers(0, sizes[taste])]
+    chosen: IntArray = flat[starts[taste] + rng.integers(0, sizes[taste])]
+    return chosen

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from vestige import plugins as plugins_module
 from vestige.pipeline import board as board_module
@@ -95,7 +95,7 @@ class Silent:
         """Nothing."""
 
 
-class RunReport(Report):
+class RunReport(Report, Protocol):
     """A `Report` that is also told, first, what will run."""
 
     def planned(self, jobs: Sequence[Job]) -> None:

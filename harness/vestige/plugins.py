@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import pluggy
 
@@ -92,7 +92,7 @@ class Plugins:
 
     def all(self, kind: type[SpecT]) -> dict[str, SpecT]:
         """Every spec of exactly this kind, by name."""
-        return {f.spec.name: cast(SpecT, f.spec) for f in self.found if type(f.spec) is kind}
+        return {f.spec.name: f.spec for f in self.found if type(f.spec) is kind}
 
     def get(self, kind: type[SpecT], name: str, where: str = "") -> SpecT:
         """One spec by name.

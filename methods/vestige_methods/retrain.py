@@ -5,7 +5,7 @@ from vestige_methods.configs import NoSettings
 
 
 class Retrain:
-    """The pipeline does not run this where the board's gold serves: with gold's seed it would be gold, byte for byte."""
+    """Where the board's gold serves, the pipeline does not run this: with gold's seed it would be gold to the byte."""
 
     def __init__(self, config: NoSettings) -> None:
         del config

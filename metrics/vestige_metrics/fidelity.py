@@ -88,7 +88,8 @@ def jensen_shannon(log_p: FloatArray, log_q: FloatArray, head: IntArray) -> Floa
 
 def _divergence(p: Floats, q: Floats) -> Floats:
     ratio = np.divide(p, q, out=np.ones_like(p), where=p > 0)
-    return (p * np.log(ratio)).sum(axis=1)
+    divergence: Floats = (p * np.log(ratio)).sum(axis=1)
+    return divergence
 
 
 def _jensen_shannon(context: Context) -> tuple[Estimate, PerUser]:

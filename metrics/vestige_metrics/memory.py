@@ -63,8 +63,9 @@ def sides(context: Context, per_query: dict[str, Floats]) -> Sides:
     forget, unseen = context.split.forget_users, context.split.unseen_users
     f, t = means["forget"][forget], means["unseen_train"][unseen]
     both = ~(np.isnan(f[:, 0]) | np.isnan(t[:, 0]))
-    squeeze = (lambda a: a) if per_query["forget"].ndim == 2 else (lambda a: a[:, 0])
-    return Sides(forget[both], unseen[both], squeeze(f[both]), squeeze(t[both]))
+    f, t = f[both], t[both]
+    flat = per_query["forget"].ndim == 1
+    return Sides(forget[both], unseen[both], f[:, 0] if flat else f, t[:, 0] if flat else t)
 
 
 def score_sides(context: Context, model: Subject) -> Sides:

@@ -70,7 +70,8 @@ def ndcg_at(above: IntArray, equal: IntArray, k: int) -> Floats:
     gains = np.concatenate([[0.0], np.cumsum(1.0 / np.log2(1.0 + np.arange(1, k + 1)))])
     first = np.minimum(above, k)
     last = np.minimum(above.astype(np.int64) + equal + 1, k)
-    return (gains[last] - gains[first]) / (equal + 1.0)
+    expected: Floats = (gains[last] - gains[first]) / (equal + 1.0)
+    return expected
 
 
 def _hit(scores: Scores, k: int) -> npt.NDArray[np.floating[Any]]:

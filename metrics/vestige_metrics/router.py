@@ -29,7 +29,8 @@ class Router:
             if context.has(view)
         }
         for view, probability in outputs.items():
-            users, share = by_user(context.views.users(view), probability >= context.subject.threshold)
+            routed = (probability >= context.subject.threshold).astype(np.float64)
+            users, share = by_user(context.views.users(view), routed)
             own = PerUser(users, share)
             yield measured("router_share", view, context.bootstrap.mean(users, share), "none", per_user=own)
         if not context.split.exchangeable:

@@ -44,10 +44,12 @@ class Interactions:
 
     @property
     def n_users(self) -> int:
+        """How many users there are."""
         return len(self.user_ids)
 
     @property
     def n_items(self) -> int:
+        """How many items the catalogue has."""
         return len(self.item_ids)
 
     def __len__(self) -> int:
@@ -107,21 +109,16 @@ def from_columns(
     rating = np.ones(rows, np.float32) if ratings is None else ratings.astype(np.float32)
     time = np.arange(rows, dtype=np.int64) if timestamps is None else timestamps.astype(np.int64)
     order = np.lexsort((np.arange(rows), time, user))
-    user, item, rating, time = user[order], item[order], rating[order], time[order]
-
-    repeated = _repeats(user, item, time)
-    user, item, rating, time = (column[~repeated] for column in (user, item, rating, time))
-    duplicates = int(repeated.sum())
-
-    kept = _core(user, item, core)
-    core_dropped = int(len(user) - kept.sum())
-    user, item, rating, time = (column[kept] for column in (user, item, rating, time))
-
-    counts = np.bincount(user, minlength=len(user_ids))
-    long_enough = counts[user] >= MIN_EVENTS
+    # `order` shrinks to the rows that are kept; the columns stay as they were read.
+    repeated = _repeats(user[order], item[order], time[order])
+    order = order[~repeated]
+    in_core = _core(user[order], item[order], core)
+    order, core_dropped = order[in_core], int((~in_core).sum())
+    counts = np.bincount(user[order], minlength=len(user_ids))
+    long_enough = counts[user[order]] >= MIN_EVENTS
+    order, short_rows = order[long_enough], int((~long_enough).sum())
     short_users = int(((counts > 0) & (counts < MIN_EVENTS)).sum())
-    short_rows = int((~long_enough).sum())
-    user, item, rating, time = (column[long_enough] for column in (user, item, rating, time))
+    user, item, rating, time = user[order], item[order], rating[order], time[order]
     if len(user) == 0:
         raise InputError(
             f"{source}: no user has the {MIN_EVENTS} interactions that training, validation and test need."
@@ -131,7 +128,7 @@ def from_columns(
         "source": source,
         "sorted by": "user, timestamp, row order (stable)",
         "rows read": rows,
-        "duplicate interactions dropped": duplicates,
+        "duplicate interactions dropped": int(repeated.sum()),
         "users with fewer than 3 interactions dropped": short_users,
         "interactions of those users": short_rows,
         "neighbouring events with equal timestamps": round(ties, 4),

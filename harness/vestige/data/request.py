@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from vestige import seeds
 from vestige.configs import Config
 from vestige.data.interactions import Interactions
-from vestige.data.sequences import IntArray, Sequences, offsets_of
+from vestige.data.sequences import BoolArray, IntArray, Sequences, offsets_of
 from vestige.errors import InputError
 
 
@@ -38,10 +38,10 @@ class RequestConfig(Config):
     """
 
     kind: Literal["users", "interactions"] = "users"
-    count: int | None = pydantic.Field(None, ge=1)
-    fraction: float | None = pydantic.Field(None, gt=0, lt=1)
+    count: int | None = pydantic.Field(default=None, ge=1)
+    fraction: float | None = pydantic.Field(default=None, gt=0, lt=1)
     select: Literal["random", "longest", "shortest", "popular", "unpopular", "latest"] = "random"
-    percent: float = pydantic.Field(5.0, gt=0, le=50)
+    percent: float = pydantic.Field(default=5.0, gt=0, le=50)
     file: str | None = None
 
     @pydantic.model_validator(mode="after")
@@ -67,7 +67,7 @@ class HoldoutConfig(Config):
     """
 
     rule: Literal["last", "temporal"] = "last"
-    share: float = pydantic.Field(0.2, gt=0, lt=1)
+    share: float = pydantic.Field(default=0.2, gt=0, lt=1)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def training(data: Interactions, split: Split, parts: Iterable[Part]) -> Sequenc
     return select(data, np.isin(split.part, np.asarray(sorted(parts), dtype=np.int8)))
 
 
-def select(data: Interactions, mask: npt.NDArray[np.bool_]) -> Sequences:
+def select(data: Interactions, mask: BoolArray) -> Sequences:
     """The interactions under `mask` as sequences, one row for each user who has any; users ascending."""
     counts = np.bincount(data.user[mask], minlength=data.n_users)
     users = np.flatnonzero(counts)

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from vestige import seeds
 from vestige.data.interactions import Interactions
 from vestige.data.request import Part, Split, popularity_of_taste, select, training_counts
-from vestige.data.sequences import IntArray, Sequences, offsets_of, ragged
+from vestige.data.sequences import BoolArray, IntArray, Sequences, offsets_of, ragged
 
 PER_USER = 10
 """At most so many training transitions of one user are asked."""
@@ -89,9 +89,8 @@ def neighbours(data: Interactions, split: Split) -> tuple[IntArray, IntArray]:
     distance in standardised log history length and popularity of taste.
     """
     r = split.retained_users
-    similar = jaccard(
-        *(select(data, _training_of(data, split, users)) for users in (split.forget_users, r)), data.n_items
-    )
+    forget, retained = (select(data, _training_of(data, split, users)) for users in (split.forget_users, r))
+    similar = jaccard(forget, retained, data.n_items)
     near = np.unique(r[np.argsort(-similar, axis=1, kind="stable")[:, :NEAREST]])
     rest = np.setdiff1d(r, near)
     if not len(rest):
@@ -105,8 +104,9 @@ def neighbours(data: Interactions, split: Split) -> tuple[IntArray, IntArray]:
     return near, np.sort(rest[columns])
 
 
-def _training_of(data: Interactions, split: Split, users: IntArray) -> npt.NDArray[np.bool_]:
-    return np.isin(data.user, users) & (split.part <= Part.FORGET)
+def _training_of(data: Interactions, split: Split, users: IntArray) -> BoolArray:
+    mask: BoolArray = np.isin(data.user, users) & (split.part <= Part.FORGET)
+    return mask
 
 
 def jaccard(a: Sequences, b: Sequences, n_items: int) -> npt.NDArray[np.float64]:
@@ -128,14 +128,15 @@ def _incidence(rows: Sequences, n_items: int) -> csr_array:
     return matrix
 
 
-def _visible(split: Split) -> npt.NDArray[np.bool_]:
+def _visible(split: Split) -> BoolArray:
     """The interactions that may stand in a history: what a user of kind `interactions` took away may not."""
     if split.kind == "users":
         return np.ones(len(split.part), dtype=np.bool_)
-    return (split.part != Part.FORGET) & (split.part != Part.UNSEEN)
+    stays: BoolArray = (split.part != Part.FORGET) & (split.part != Part.UNSEEN)
+    return stays
 
 
-def _histories(data: Interactions, visible: npt.NDArray[np.bool_], events: IntArray) -> Sequences:
+def _histories(data: Interactions, visible: BoolArray, events: IntArray) -> Sequences:
     """For each event, the visible items of the same user that stand before it."""
     before = np.concatenate([[0], np.cumsum(visible)])
     kept_items = data.item[visible]

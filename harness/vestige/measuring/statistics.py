@@ -1,10 +1,10 @@
 """Intervals by a Bayesian bootstrap over users.
 
-Every user has, in each of `REPLICATES` replicates, a weight drawn from Exp(1) (Rubin, "The Bayesian Bootstrap", Annals of
-Statistics 9, 1981). A user's weights depend on nothing but the user's position in the dataset. So the same user weighs
-the same for every model, view, row and seed: differences of replicates are paired differences, and the mean of replicates
-over seeds is the replicate of the pooled value, whose interval rightly does not shrink because the same people are
-asked again.
+Every user has, in each of `REPLICATES` replicates, a weight drawn from Exp(1) (Rubin, "The Bayesian Bootstrap", Annals
+of Statistics 9, 1981). A user's weights depend on nothing but the user's position in the dataset. So the same user
+weighs the same for every model, view, row and seed: differences of replicates are paired differences, and the mean of
+replicates over seeds is the replicate of the pooled value, whose interval rightly does not shrink because the same
+people are asked again.
 """
 
 from dataclasses import dataclass
@@ -111,7 +111,8 @@ class Bootstrap:
 
 def kernel(positive: Floats, negative: Floats) -> Floats:
     """float64 [positives, negatives]: 1 where the positive is higher, ½ where equal, else 0."""
-    return (positive[:, None] > negative[None, :]) + 0.5 * (positive[:, None] == negative[None, :])
+    wins: Floats = (positive[:, None] > negative[None, :]) + 0.5 * (positive[:, None] == negative[None, :])
+    return wins
 
 
 def by_user(users: IntArray, values: Floats) -> tuple[IntArray, Floats]:

@@ -126,7 +126,7 @@ class Board:
     recommender: Chosen[RecommenderSpec]
     popularity: Chosen[RecommenderSpec]
     methods: tuple[ChosenMethod, ...]
-    metrics: tuple[Chosen[MetricSpec], ...]
+    metrics: tuple["Chosen[MetricSpec] | Chosen[AttackSpec]", ...]
 
 
 def shipped() -> dict[str, Path]:

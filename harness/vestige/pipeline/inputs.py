@@ -111,7 +111,8 @@ def load_split(store: Store, key: str) -> Split:
     if artifact is None:
         raise InputError(f"{store.folder('split', key)}: the split is gone from the store; run the board again.")
     arrays = load_file(artifact.folder / "split.safetensors")
-    return Split(**arrays, **{name: artifact.meta[name] for name in ("kind", "exchangeable", "notes")})
+    values: dict[str, Any] = {**arrays, **{name: artifact.meta[name] for name in ("kind", "exchangeable", "notes")}}
+    return Split(**values)
 
 
 def _data(board: Board, dataset: Dataset, store: Store) -> tuple[str, dict[str, Any]]:

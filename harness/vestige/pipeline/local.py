@@ -1,5 +1,6 @@
 """The executor that comes with Vestige: long-lived worker processes on this machine."""
 
+import contextlib
 import json
 import os
 import selectors
@@ -162,10 +163,8 @@ class _Worker:
         self._selector.close()
         for stream in (self._process.stdin, self._process.stdout):
             if stream:
-                try:
+                with contextlib.suppress(BrokenPipeError):
                     stream.close()
-                except BrokenPipeError:
-                    pass
 
     def _read(self) -> bytes | None:
         assert self._process.stdout is not None

@@ -235,7 +235,7 @@ class _Inputs:
 
 
 def make_task(data: Interactions, split: Split, forget: Part, **rest: Any) -> Task:
-    """The task of forgetting `forget` (F, or T in the second world); nothing of test, validation or the other is in it."""
+    """The task of forgetting `forget` (F, or T in the second world); test, validation and the other are not in it."""
     retained = training(data, split, [Part.RETAINED])
     users = split.forget_users if forget == Part.FORGET else split.unseen_users
     shown = (split.part == forget) | ((split.part == Part.RETAINED) & np.isin(data.user, users))

@@ -81,7 +81,9 @@ class Trainable(Protocol):
     """A recommender whose weights a method can train further: what most methods ask of a torch recommender."""
 
     @property
-    def module(self) -> "torch.nn.Module": ...
+    def module(self) -> "torch.nn.Module":
+        """The weights."""
+        ...
 
     def loss(self, sequences: Sequences, rng: np.random.Generator) -> "torch.Tensor":
         """The training loss of a batch (a scalar): one random window of every sequence."""
@@ -126,4 +128,6 @@ class Parts:
 class Composite(Protocol):
     """An unlearned recommender that declares its parts."""
 
-    def parts(self) -> Parts: ...
+    def parts(self) -> Parts:
+        """Main, side and router, as far as there are any."""
+        ...

@@ -72,7 +72,8 @@ def score_queries(model: Scorer, queries: Queries, n_items: int, progress: Progr
         pieces.append(piece)
         progress(rows[-1] / len(queries), "scoring")
     if not pieces:
-        pieces = [summarise(np.zeros((0, n_items), np.float32), *[np.zeros(0, np.int64)] * 3, n_items)]
+        none = np.zeros(0, np.int64)
+        pieces = [summarise(np.zeros((0, n_items), np.float32), none, none, none, n_items)]
     return Scores(**{name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]})
 
 

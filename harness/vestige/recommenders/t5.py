@@ -150,7 +150,7 @@ class T5Recommender:
     # -- the model --------------------------------------------------------------------------------------------
 
     def logits(self, encoder: torch.Tensor, decoder: torch.Tensor) -> torch.Tensor:
-        """[rows, positions, items] unnormalised; `encoder` [rows, tokens] and `decoder` [rows, positions] are tokens."""
+        """[rows, positions, items], unnormalised, of tokens `encoder` [rows, tokens], `decoder` [rows, positions]."""
         states, mask = self.encode(encoder)
         return self.project(self.decode(states, mask, decoder))
 

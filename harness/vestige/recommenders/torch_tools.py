@@ -26,7 +26,7 @@ def deterministic(seed: int) -> None:
 
 def autocast(device: str, enabled: bool) -> AbstractContextManager[object]:
     """bfloat16 autocast on `device`, where enabled."""
-    return torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=enabled)
+    return torch.autocast(device.split(":", maxsplit=1)[0], dtype=torch.bfloat16, enabled=enabled)
 
 
 def warm_then_linear(steps: int, warm: int, floor: float) -> Callable[[int], float]:

@@ -12,9 +12,24 @@ from vestige.results.pooling import Pooled, Results
 POWER = 0.6
 """An attack counts only if the lower bound of its AUC on base is above this."""
 
-TIDY = (
-    "board,dataset,request,recommender,method,label,method_version,seed,status,metric,view,value,ci_low,ci_high,better,note"
-).split(",")
+TIDY = [
+    "board",
+    "dataset",
+    "request",
+    "recommender",
+    "method",
+    "label",
+    "method_version",
+    "seed",
+    "status",
+    "metric",
+    "view",
+    "value",
+    "ci_low",
+    "ci_high",
+    "better",
+    "note",
+]
 
 
 def write_csv(results: Results, folder: Path) -> Path:

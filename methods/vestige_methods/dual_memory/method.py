@@ -13,6 +13,7 @@ retained users. Test items cannot arrive here: the task does not hold them.
 import copy
 import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,8 @@ from vestige_methods.dual_memory import losses
 from vestige_methods.dual_memory.config import DualMemoryConfig
 from vestige_methods.dual_memory.model import DualMemoryModel, side_of
 from vestige_methods.dual_memory.router import (
-    RouterReport,
     Router,
+    RouterReport,
     activations_of,
     labelled_histories,
     train_router,
@@ -51,7 +52,7 @@ class DualMemory:
         deterministic(task.seed)
         for parameter in main.module.parameters():
             parameter.requires_grad_(False)
-        adapter = get_peft_model(copy.deepcopy(main.module), self._lora(main))  # type: ignore[arg-type]
+        adapter = get_peft_model(copy.deepcopy(main.module), self._lora(main))
         trained = _SideTraining(self.config, task, main, side_of(main, adapter.base_model.model)).run()
         router, report, router_flops = self._router(task, main)
         model = DualMemoryModel(
@@ -76,7 +77,7 @@ class DualMemory:
         return DualMemoryModel.load(folder, main, side_of(main, copy.deepcopy(main.module)))
 
     def _lora(self, main: T5Recommender) -> LoraConfig:
-        blocks = main.module.config.num_decoder_layers
+        blocks = main.config.layers
         last = range(max(0, blocks - self.config.lora_blocks), blocks)
         targets = [f"decoder.block.{block}.layer.2.DenseReluDense.wi" for block in last]
         return LoraConfig(
@@ -143,7 +144,7 @@ class _SideTraining:
             forget, positives = self._forget_batch(chosen)
             retain = self._retain_batch()
             if done == 0:
-                flops = steps * count_flops(lambda f=forget, p=positives, r=retain: self._loss(f, p, r)[0].backward())  # type: ignore[misc]
+                flops = steps * count_flops(partial(self._forward_backward, forget, positives, retain))
             with autocast(self.main.device, config.amp):
                 loss, terms = self._loss(forget, positives, retain)
             step(optimizer, loss, parameters, config.clip)
@@ -183,6 +184,9 @@ class _SideTraining:
         )
         total = c.alpha_weight * retention + c.beta_weight * forgetting + c.kl_reg_weight * terms["stability"]
         return total, terms
+
+    def _forward_backward(self, forget: Batch, positives: torch.Tensor, retain: Batch) -> None:
+        self._loss(forget, positives, retain)[0].backward()
 
     def _logits(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Side and main logits [samples, items], targets [samples], and where in the batch [rows, positions] they are."""

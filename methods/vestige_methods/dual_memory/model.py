@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -92,7 +92,7 @@ class DualMemoryModel:
 
     def save(self, folder: Path) -> None:
         """Writes a PEFT adapter, the router, and which base they belong to; the base itself is not repeated."""
-        self.adapter.save_pretrained(folder / ADAPTER)
+        self.adapter.save_pretrained(str(folder / ADAPTER))
         routing_settings = {"threshold": self.threshold, "layers": list(self._layers), "routing": self._mode}
         routing.save_router(self.router, folder, routing_settings)
         about = {"format": 1, "base_sha256": weights_checksum(self.main.module)}
@@ -116,7 +116,7 @@ class DualMemoryModel:
             raise InputError(f"{folder}: this is no dual memory ({ABOUT} cannot be read).") from error
         if about.get("base_sha256") != weights_checksum(main.module):
             raise InputError(f"{folder}: this dual memory belongs to another base than the one that was given.")
-        adapter = cast(PeftModel, PeftModel.from_pretrained(cast(Any, copy.module), str(folder / ADAPTER)))
+        adapter = PeftModel.from_pretrained(copy.module, str(folder / ADAPTER))
         router, threshold, layers, mode = routing.load_router(folder, main.device)
         return cls(main, adapter.eval(), router, threshold, layers, mode)
 
