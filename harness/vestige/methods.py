@@ -68,12 +68,14 @@ class Unlearned:
         trainable_parameters: How many numbers were free to change.
         notes: What the method measured of itself, for the record.
         flops: Floating-point operations it took, where it counted them.
+        setup_seconds: The part of its time that further requests would not pay again, such as models of shards.
     """
 
     model: Scorer
     trainable_parameters: int = 0
     notes: Mapping[str, float] = field(default_factory=dict)
     flops: float | None = None
+    setup_seconds: float = 0.0
 
 
 class Method(Protocol):

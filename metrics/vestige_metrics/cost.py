@@ -6,6 +6,9 @@ from vestige.measuring.contract import Context, Measurement
 from vestige_metrics.configs import NoSettings
 
 
+REQUESTS = (1, 10, 100)
+
+
 class Cost:
     """Ratios of what was recorded when the models were made; timings vary from run to run."""
 
@@ -13,7 +16,10 @@ class Cost:
         del config
 
     def measure(self, context: Context) -> Iterator[Measurement]:
-        """`seconds`, and the ratios `cost_seconds`, `cost_flops`, `cost_parameters`, …; below 1 is cheaper."""
+        """`seconds`, the ratios `cost_seconds`, `cost_flops`, …, and `cost_amortised@n` over n requests; below 1 is cheaper.
+
+        Amortised: (set-up / n + the rest) over the seconds of one retraining.
+        """
         own, gold = context.subject.cost, context.roles["gold"].cost
         yield Measurement("seconds", "", own.seconds, better="lower", unit="s")
         pairs = {
@@ -30,3 +36,8 @@ class Cost:
                 yield Measurement(f"cost_{name}", "", None, better="lower", unit="× retrain", note=note)
             else:
                 yield Measurement(f"cost_{name}", "", mine / its, better="lower", unit="× retrain")
+        for requests in REQUESTS:
+            seconds = own.setup_seconds / requests + own.seconds - own.setup_seconds
+            yield Measurement(
+                f"cost_amortised@{requests}", "", seconds / gold.seconds, better="lower", unit="× retrain"
+            )

@@ -7,9 +7,9 @@ whatever the selector was. Four attacks, all on s_m, the mean log-probability of
 - calibrated: s_m minus the same of another retrained model (`recheck`), which takes out how predictable a user is
   (Watson et al., "On the Importance of Difficulty Calibration in Membership Inference Attacks", ICLR 2022);
 - learned: logistic regression on margin, loss, log-rank, entropy and top-10, cross-fitted by pair, so that no user is
-  judged by an attack that saw them (after Shokri et al., "Membership Inference Attacks against Machine Learning Models"
-  , S&P 2017, but with the true labels instead of shadow models: the strongest case). Users are compared within a fold
-  only: comparing the outputs of attacks trained on different folds pushes the AUC of no signal below ½;
+  judged by an attack that saw them (Shokri et al., "Membership Inference Attacks against Machine Learning Models", S&P
+  2017, but with the true labels instead of shadow models: the strongest case). Users are compared within a fold only:
+  comparing the outputs of attacks trained on different folds pushes the AUC of no signal below ½;
 - swap: ½ [AUC of F over T in the world of base + AUC of T over F in the world of swap], in which whatever makes F
   easier than T by chance cancels.
 

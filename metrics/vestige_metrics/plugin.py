@@ -62,6 +62,7 @@ def vestige_metrics() -> list[MetricSpec]:
             config=NoSettings,
             measures=(
                 "seconds",
+                *(f"cost_amortised@{requests}" for requests in (1, 10, 100)),
                 *(
                     f"cost_{what}"
                     for what in ("seconds", "flops", "parameters", "peak_memory", "stored_bytes", "latency")

@@ -81,6 +81,7 @@ class CostOf:
         peak_bytes: The highest resident size of the process that made it.
         stored_bytes: Of its files.
         latency: Seconds a query.
+        setup_seconds: The part of `seconds` that further requests would not pay again.
     """
 
     seconds: float
@@ -89,6 +90,7 @@ class CostOf:
     peak_bytes: int
     stored_bytes: int
     latency: float
+    setup_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

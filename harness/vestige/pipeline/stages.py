@@ -90,6 +90,7 @@ class Workbench:
         result.model.save(folder)
         cost = {
             "seconds": seconds,
+            "setup_seconds": result.setup_seconds,
             "flops": result.flops,
             "trainable_parameters": result.trainable_parameters,
             "peak_bytes": peak_bytes(),

@@ -29,8 +29,9 @@ class DualMemoryConfig(Config):
         lora_blocks: The feed-forward `wi` of so many last decoder blocks carry it.
         positives: Nearest retained users from whom a forgotten user's positives are drawn.
         router_hidden, router_dropout, router_lr, router_weight_decay, router_epochs, router_batch_size: Of the router.
-        router_layers: Which activations of the main memory it sees.
-        router_histories: Histories of each user that it is trained on; half are truncated or sampled.
+        router_layers: Which activations of the main memory it sees: the average state of every layer of these stacks.
+        router_histories: At most so many histories of each forgotten user, and half as many of each retained one, are
+            drawn for it; a quarter chooses the threshold, and half of the others are truncated or sampled.
         target_precision: Of the routed ones, so many shall be histories to be forgotten, on held-out histories.
         routing: `hard` answers by the side memory above the threshold, `soft` mixes both logits by p there.
         retain_ratio: Retained transitions for each forgotten one in a step.
@@ -67,7 +68,7 @@ class DualMemoryConfig(Config):
     router_epochs: int = pydantic.Field(40, ge=1)
     router_batch_size: int = pydantic.Field(256, ge=1)
     router_layers: tuple[Literal["encoder", "decoder"], ...] = pydantic.Field(("encoder", "decoder"), min_length=1)
-    router_histories: int = pydantic.Field(24, ge=2)
+    router_histories: int = pydantic.Field(96, ge=2)
     target_precision: float = pydantic.Field(0.8, gt=0, le=1)
     routing: Literal["hard", "soft"] = "hard"
     retain_ratio: float = pydantic.Field(1.0, gt=0)

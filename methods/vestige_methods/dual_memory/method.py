@@ -34,7 +34,7 @@ from vestige_methods.dual_memory.model import DualMemoryModel, side_of
 from vestige_methods.dual_memory.router import (
     Router,
     RouterReport,
-    activations_of,
+    features_of,
     labelled_histories,
     train_router,
 )
@@ -100,8 +100,8 @@ class DualMemory:
         task.progress(0.8, "router")
         sample = histories.rows.take(np.arange(min(32, len(histories.rows))))
         layers = self.config.router_layers
-        per_history = count_flops(lambda: activations_of(main, sample, layers)) / len(sample)
-        features = activations_of(main, histories.rows, layers)
+        per_history = count_flops(lambda: features_of(main, sample, layers)) / len(sample)
+        features = features_of(main, histories.rows, layers)
         router, report = train_router(features, histories, self.config, task.seed)
         weights = sum(p.numel() for p in router.parameters())
         # A step costs about six operations a weight and sample (two forward, four backward).
@@ -189,7 +189,7 @@ class _SideTraining:
         self._loss(forget, positives, retain)[0].backward()
 
     def _logits(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Side and main logits [samples, items], targets [samples], and where in the batch [rows, positions] they are."""
+        """Side and main logits [samples, items], targets [samples], and their places in the batch [rows, positions]."""
         at = batch.targets != IGNORED
         with torch.no_grad():
             states, mask = self.main.encode(batch.encoder)

@@ -74,13 +74,12 @@ class DualMemoryModel:
         for rows in main.scoring_batches(len(histories)):
             encoder, decoder, last = main.question(histories.take(rows))
             with autocast(main.device, main.config.amp):
-                states, mask = main.encode(encoder)
-                answer = main.decode(states, mask, decoder)[torch.arange(len(rows)), last]
-                logits = main.project(answer).float()
-                p = torch.sigmoid(self.router(routing.activations(states, mask, answer, self._layers).float()))
+                seen = routing.observe(main, encoder, decoder, last, self._layers)
+                logits = main.project(seen.answer).float()
+                p = torch.sigmoid(self.router(seen.features))
                 routed = torch.nonzero(p >= self.threshold).squeeze(-1)
                 if len(routed):
-                    own = side.decode(states[routed], mask[routed], decoder[routed])
+                    own = side.decode(seen.states[routed], seen.mask[routed], decoder[routed])
                     other = side.project(own[torch.arange(len(routed)), last[routed]]).float()
                     weight = p[routed][:, None]
                     mixed = other if self._mode == "hard" else (1 - weight) * logits[routed] + weight * other
@@ -136,5 +135,5 @@ class _RouterPart:
         """float32 [queries]: p(forget | history)."""
         model = self._model
         with torch.inference_mode():
-            features = routing.activations_of(model.main, histories, model._layers)
-            return torch.sigmoid(model.router(features.float())).cpu().numpy()
+            features = routing.features_of(model.main, histories, model._layers)
+            return torch.sigmoid(model.router(features)).cpu().numpy()

@@ -14,8 +14,11 @@ from torch import nn
 from vestige.data.sequences import Sequences, offsets_of
 from vestige.errors import InputError
 from vestige.recommenders.contract import FloatArray
-from vestige.recommenders.t5 import T5Recommender
+from vestige.recommenders.t5 import PAD, T5Recommender
 from vestige_methods.dual_memory.config import DualMemoryConfig
+
+HELD_OUT = 0.25
+"""Share of the histories that choose the threshold."""
 
 WEIGHTS, SETTINGS = "router.safetensors", "router.json"
 
@@ -38,22 +41,50 @@ class Router(nn.Module):
         return out.squeeze(-1)
 
 
-def activations(
-    states: torch.Tensor, mask: torch.Tensor, answer: torch.Tensor, layers: tuple[str, ...]
-) -> torch.Tensor:
-    """[queries, features]: the mean encoder state and the decoder state that answers, as `layers` asks.
+@dataclass(frozen=True)
+class Observed:
+    """What the main memory computes for a batch of questions.
 
-    Args:
+    Attributes:
         states: Encoder states [queries, tokens, d_model].
         mask: [queries, tokens], 1 at tokens.
-        answer: The decoder state [queries, d_model] from which the main memory answers.
-        layers: `encoder`, `decoder` or both.
+        answer: The decoder states [queries, d_model] from which the main memory answers.
+        features: [queries, features], what the router sees.
     """
-    parts = {
-        "encoder": (states * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True),
-        "decoder": answer,
-    }
-    return torch.cat([parts[layer] for layer in layers], dim=-1)
+
+    states: torch.Tensor
+    mask: torch.Tensor
+    answer: torch.Tensor
+    features: torch.Tensor
+
+
+def observe(
+    main: T5Recommender, encoder: torch.Tensor, decoder: torch.Tensor, last: torch.Tensor, layers: tuple[str, ...]
+) -> Observed:
+    """Runs the main memory and keeps what its layers say of each history.
+
+    Of the encoder, of the decoder or of both (`layers`), the hidden states of the embedding and of every block are
+    averaged over the history, and put beside each other.
+    """
+    mask = (encoder != PAD).long()
+    encoded = main.module.encoder(input_ids=encoder, attention_mask=mask, output_hidden_states=True)
+    decoded = main.module.decoder(
+        input_ids=decoder,
+        encoder_hidden_states=encoded[0],
+        encoder_attention_mask=mask,
+        use_cache=False,
+        output_hidden_states=True,
+    )
+    asked = (torch.arange(decoder.shape[1], device=decoder.device) <= last[:, None]).long()
+    seen = {"encoder": (encoded.hidden_states, mask), "decoder": (decoded.hidden_states, asked)}
+    features = [_average(hidden, where) for layer in layers for hidden in seen[layer][0] for where in [seen[layer][1]]]
+    answer = decoded[0][torch.arange(len(decoder)), last]
+    return Observed(encoded[0], mask, answer, torch.cat(features, dim=-1).float())
+
+
+def _average(states: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    """[queries, d_model]: the mean of [queries, tokens, d_model] over the tokens under `where`."""
+    return (states * where[..., None]).sum(dim=1) / where.sum(dim=1, keepdim=True)
 
 
 @dataclass(frozen=True)
@@ -143,10 +174,9 @@ def labelled_histories(
 ) -> Histories:
     """Histories to train the router on and to choose its threshold.
 
-    From every user, `per_user` prefixes at random cuts; of those for training, half are truncated to a few last items
-    or sampled, so that a shortened history is still recognised. Held out are a quarter of each forgotten user's
-    prefixes (these users must all be recognised, so no user is held out) and all prefixes of a quarter of the
-    retained users.
+    From every forgotten user at most `per_user` prefixes at random cuts, from every retained one at most half as many,
+    and everybody's whole sequence. A quarter is held out to choose the threshold. Of those for training, half are
+    truncated to a few last items or sampled, so that a shortened history is still recognised.
 
     Args:
         retained, forget: Training sequences.
@@ -154,15 +184,11 @@ def labelled_histories(
             one complete history for each forgotten interaction, used as it is.
         per_user: Prefixes a user.
     """
-    if whole:
-        forget_rows = prefixes(forget, per_user, rng)
-        held_f = np.arange(len(forget_rows)) % 4 == 0
-    else:
-        forget_rows = forget
-        held_f = rng.random(len(forget)) < 0.25
+    forget_rows = prefixes(forget, per_user, rng) if whole else forget
     retained_rows = prefixes(retained, max(2, per_user // 2), rng)
-    held_users = np.unique(retained.users)[rng.permutation(len(np.unique(retained.users)))]
-    held_r = np.isin(retained_rows.users, held_users[: max(1, len(held_users) // 4)])
+    held_f, held_r = (rng.random(len(rows)) < HELD_OUT for rows in (forget_rows, retained_rows))
+    # Natural prevalence: every user counts alike, however many histories there are of them.
+    weight = np.concatenate([_user_weights(forget_rows, held_f), _user_weights(retained_rows, held_r)])
     forget_rows = augmented(forget_rows, ~held_f, rng)
     retained_rows = augmented(retained_rows, ~held_r, rng)
     rows = Sequences(
@@ -170,21 +196,22 @@ def labelled_histories(
         offsets_of(np.concatenate([forget_rows.lengths, retained_rows.lengths])),
         np.concatenate([forget_rows.users, retained_rows.users]),
     )
-    label = np.arange(len(rows)) < len(forget_rows)
-    held = np.concatenate([held_f, held_r])
-    # Natural prevalence: as many forgotten to retained users as there are, though only some retained ones are held out.
-    weight = np.where(
-        label,
-        len(np.unique(forget.users)) / max(held_f.sum(), 1),
-        len(np.unique(retained.users)) / max(held_r.sum(), 1),
-    )
-    return Histories(rows, label, held, weight)
+    return Histories(rows, np.arange(len(rows)) < len(forget_rows), np.concatenate([held_f, held_r]), weight)
+
+
+def _user_weights(rows: Sequences, held_out: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Weights of the held-out rows that give every user of `rows` one in all, on average."""
+    users = len(np.unique(rows.users))
+    return np.full(len(rows), users / max(int(held_out.sum()), 1))
 
 
 def prefixes(rows: Sequences, per_row: int, rng: np.random.Generator) -> Sequences:
-    """`per_row` prefixes of every row, of random lengths from 1 to the whole row."""
-    index = np.repeat(np.arange(len(rows)), per_row)
+    """At most `per_row` prefixes of every row: the whole row, and the rest of random lengths from 1 on."""
+    counts = np.minimum(per_row, rows.lengths)
+    index = np.repeat(np.arange(len(rows)), counts)
     lengths = rng.integers(1, rows.lengths[index] + 1)
+    first = np.append(True, np.diff(index) != 0)[: len(index)]
+    lengths[first] = rows.lengths[index[first]]
     return rows.slices(index, np.zeros(len(index), dtype=np.int64), lengths)
 
 
@@ -203,15 +230,12 @@ def augmented(rows: Sequences, which: npt.NDArray[np.bool_], rng: np.random.Gene
     return Sequences(rows.items[keep], offsets_of(np.bincount(row_of[keep], minlength=len(rows))), rows.users)
 
 
-def activations_of(main: T5Recommender, histories: Sequences, layers: tuple[str, ...]) -> torch.Tensor:
+def features_of(main: T5Recommender, histories: Sequences, layers: tuple[str, ...]) -> torch.Tensor:
     """[queries, features] of the main memory, in scoring batches."""
     pieces = []
     with torch.inference_mode():
         for rows in main.scoring_batches(len(histories)):
-            encoder, decoder, last = main.question(histories.take(rows))
-            states, mask = main.encode(encoder)
-            answer = main.decode(states, mask, decoder)[torch.arange(len(rows)), last]
-            pieces.append(activations(states, mask, answer, layers))
+            pieces.append(observe(main, *main.question(histories.take(rows)), layers).features)
     # Out of inference mode, so that the router can be trained on them.
     return torch.cat(pieces).clone()
 

@@ -1,0 +1,35 @@
+# Two commands do everything on a fresh machine: `make quickstart` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: quickstart test lint smoke bench clean
+
+quickstart: $(INSTALLED)
+	$(BIN)/vestige run quickstart
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+smoke: $(INSTALLED)
+	$(BIN)/vestige run smoke
+	$(BIN)/python -m tests.smoke_power vestige-out/smoke
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks
+
+# Made anew where the project's requirements change; a second call installs nothing.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(INSTALLED)
+
+clean:
+	rm -rf $(VENV) vestige-out build dist

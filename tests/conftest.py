@@ -1,0 +1,97 @@
+"""What tests share: a private cache, tiny boards, and the command line in a process of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+TINY = """
+title = "Tiny"
+seeds = [0]
+threads = 1
+recheck = false
+
+[dataset]
+name = "synthetic"
+users = 60
+items = 40
+events = 14
+tastes = 4
+
+[request]
+count = 8
+
+[recommender]
+name = "t5"
+d_model = 16
+d_ff = 32
+layers = 1
+heads = 2
+passes = 3
+window = 8
+batch_size = 16
+
+[[method]]
+name = "finetune"
+share = 0.4
+"""
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that lives as long as the test session, for tests that only need some finished board."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _no_user_cache(shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's own cache."""
+    monkeypatch.setenv("VESTIGE_CACHE", str(shared_cache))
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    """The folder of a tiny board."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    (folder / "board.toml").write_text(TINY)
+    return folder
+
+
+def environment(cache: Path, python_path: Path | None = None) -> dict[str, str]:
+    """The environment of a command with its own cache."""
+    env = {**os.environ, "VESTIGE_CACHE": str(cache), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+    if python_path is not None:
+        env["PYTHONPATH"] = str(python_path)
+    return env
+
+
+def vestige(*words: object, cache: Path, cwd: Path, python_path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs the command line to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "vestige", *map(str, words)],
+        cwd=cwd,
+        env=environment(cache, python_path),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def plugin_package(folder: Path, name: str, source: str) -> Path:
+    """A third-party distribution with one module and an entry point, as if installed into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.py").write_text(source)
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[vestige]\n{name} = {name}\n")
+    return folder

@@ -1,0 +1,137 @@
+"""R, F and T are what the design says, for every selector and seed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.planted import world
+from vestige.data.request import HoldoutConfig, Part, RequestConfig, draw, hold_out, training, training_counts
+from vestige.errors import InputError
+
+DATA = world()
+LAST = HoldoutConfig()
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    count=st.integers(1, 25),
+    select=st.sampled_from(["random", "longest", "shortest", "popular", "unpopular"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_users_are_parted(seed: int, count: int, select: str) -> None:
+    split = draw(DATA, RequestConfig(count=count, select=select), LAST, seed)  # type: ignore[arg-type]
+    f, t, r = (set(u.tolist()) for u in (split.forget_users, split.unseen_users, split.retained_users))
+    assert len(f) == len(t) == count
+    assert not f & t and not f & r and not t & r
+    assert f | t | r == set(range(DATA.n_users))
+    for role in ([Part.RETAINED], [Part.RETAINED, Part.FORGET], [Part.RETAINED, Part.UNSEEN]):
+        trained = training(DATA, split, role)
+        assert (set(trained.users.tolist()) & t == set()) == (Part.UNSEEN not in role)
+        assert (set(trained.users.tolist()) & f == set()) == (Part.FORGET not in role)
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=30, deadline=None)
+def test_nobody_trains_on_the_last_two_items(seed: int) -> None:
+    split = draw(DATA, RequestConfig(count=10), LAST, seed)
+    everything = training(DATA, split, [Part.RETAINED, Part.FORGET, Part.UNSEEN])
+    for row, user in enumerate(everything.users):
+        mine = DATA.item[DATA.offsets[user] : DATA.offsets[user + 1]]
+        assert everything.row(row).tolist() == mine[:-2].tolist()
+
+
+def test_the_coin_is_fair_and_pairs_are_alike() -> None:
+    lengths = training_counts(DATA, hold_out(DATA, LAST))
+    firsts = []
+    for seed in range(400):
+        split = draw(DATA, RequestConfig(count=10, select="longest"), LAST, seed)
+        gaps = lengths[split.forget_users] - lengths[split.unseen_users]
+        assert np.abs(gaps).max() <= 2
+        firsts.append(np.sign(gaps).sum())
+    # Whoever of a pair is longer must be forgotten as often as not: the mean is within four standard errors of 0.
+    assert abs(np.mean(firsts)) < 4 * np.std(firsts) / np.sqrt(len(firsts))
+
+
+def test_longest_takes_the_longest() -> None:
+    lengths = training_counts(DATA, hold_out(DATA, LAST))
+    split = draw(DATA, RequestConfig(count=5, select="longest"), LAST, 3)
+    pool = np.concatenate([split.forget_users, split.unseen_users])
+    assert lengths[pool].min() >= np.sort(lengths)[-10]
+
+
+@given(seed=st.integers(0, 1000), percent=st.sampled_from([5.0, 10.0, 25.0]), select=st.sampled_from(["latest", "random"]))
+@settings(max_examples=40, deadline=None)
+def test_interactions_come_in_adjacent_pairs(seed: int, percent: float, select: str) -> None:
+    request = RequestConfig(kind="interactions", count=10, percent=percent, select=select)  # type: ignore[arg-type]
+    split = draw(DATA, request, LAST, seed)
+    forget, unseen = (np.flatnonzero(split.part == part) for part in (Part.FORGET, Part.UNSEEN))
+    assert len(forget) == len(unseen)
+    assert (np.abs(forget - unseen) == 1).all()
+    assert (DATA.user[forget] == DATA.user[unseen]).all()
+    assert set(DATA.user[forget].tolist()) == set(split.forget_users.tolist())
+    if select == "latest":
+        for user in split.forget_users:
+            mine = np.flatnonzero((DATA.user == user) & (split.part != Part.RETAINED) & (split.part <= Part.UNSEEN))
+            assert mine[-1] == DATA.offsets[user + 1] - 3
+
+
+def test_equal_seeds_equal_splits_and_other_seeds_others() -> None:
+    one, same, other = (draw(DATA, RequestConfig(count=10), LAST, seed) for seed in (1, 1, 2))
+    assert one.forget_users.tolist() == same.forget_users.tolist()
+    assert one.forget_users.tolist() != other.forget_users.tolist()
+
+
+def test_temporal_holdout_trains_on_nothing_late() -> None:
+    rng = np.random.default_rng(0)
+    from vestige.data.interactions import from_columns
+
+    users = np.repeat(np.arange(30), 10)
+    data = from_columns(users, rng.integers(0, 50, 300), None, rng.integers(0, 10_000, 300), "test")
+    part = hold_out(data, HoldoutConfig(rule="temporal", share=0.2))
+    latest_training = data.timestamp[part == Part.RETAINED].max()
+    assert (data.timestamp[part == Part.TEST] > latest_training).all()
+    tests = np.bincount(data.user[part == Part.TEST], minlength=data.n_users)
+    assert tests.max() == 1
+
+
+def test_a_list_is_obeyed_and_matched(tmp_path: Path) -> None:
+    file = tmp_path / "forget.txt"
+    file.write_text("3\n17\n\n5\n")
+    split = draw(DATA, RequestConfig(file=str(file)), LAST, 0)
+    assert DATA.user_ids[split.forget_users].tolist() == ["3", "5", "17"]
+    assert not split.exchangeable
+    assert len(split.unseen_users) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("", "empty"), ("3\nnobody\n", "line 2: user 'nobody'"), ("\n".join(map(str, range(40))), "takes 80")],
+)
+def test_a_bad_list_is_one_sentence(tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "forget.txt"
+    file.write_text(content)
+    with pytest.raises(InputError, match=message):
+        draw(DATA, RequestConfig(file=str(file)), LAST, 0)
+
+
+def test_a_file_of_interactions(tmp_path: Path) -> None:
+    event = DATA.offsets[4] + 6
+    file = tmp_path / "forget.tsv"
+    file.write_text(f"{DATA.user_ids[4]}\t{DATA.item_ids[DATA.item[event]]}\n")
+    split = draw(DATA, RequestConfig(kind="interactions", file=str(file)), LAST, 0)
+    assert np.flatnonzero(split.part == Part.FORGET).tolist() == [event]
+    assert np.flatnonzero(split.part == Part.UNSEEN).tolist() == [event - 1]
+    held_out = DATA.offsets[5] - 1
+    file.write_text(f"{DATA.user_ids[4]}\t{DATA.item_ids[DATA.item[held_out]]}\n")
+    with pytest.raises(InputError, match="held out"):
+        draw(DATA, RequestConfig(kind="interactions", file=str(file)), LAST, 0)
+
+
+def test_more_users_than_there_are() -> None:
+    with pytest.raises(InputError, match="count can be at most 29"):
+        draw(DATA, RequestConfig(count=30), LAST, 0)
+    with pytest.raises(InputError, match="is nobody"):
+        draw(DATA, RequestConfig(fraction=0.001), LAST, 0)

@@ -1,0 +1,71 @@
+"""Every view asks what it should, and no history holds what a model must not be shown."""
+
+import numpy as np
+import pytest
+
+from tests.planted import setting, world
+from vestige.data.request import HoldoutConfig, Part, RequestConfig, draw
+from vestige.data.views import PER_USER, build, jaccard, neighbours
+from vestige.data.sequences import sequences
+
+DATA, SPLIT, VIEWS = setting()
+
+
+def items_of(user: int) -> list[int]:
+    return DATA.item[DATA.offsets[user] : DATA.offsets[user + 1]].tolist()
+
+
+@pytest.mark.parametrize("view", ["retain", "unseen"])
+def test_held_out_views_ask_for_the_last_item_after_all_others(view: str) -> None:
+    queries = VIEWS.queries[view]
+    for row, user in enumerate(queries.users):
+        assert queries.histories.row(row).tolist() == items_of(user)[:-1]
+        assert queries.targets[row] == items_of(user)[-1]
+    expected = SPLIT.retained_users if view == "retain" else SPLIT.unseen_users
+    assert sorted(queries.users.tolist()) == sorted(expected.tolist())
+
+
+@pytest.mark.parametrize("view", ["forget", "unseen_train"])
+def test_training_views_ask_for_training_transitions(view: str) -> None:
+    queries = VIEWS.queries[view]
+    assert np.bincount(queries.users).max() <= PER_USER
+    for row, user in enumerate(queries.users):
+        at = len(queries.histories.row(row))
+        assert queries.histories.row(row).tolist() == items_of(user)[:at]
+        assert queries.targets[row] == items_of(user)[at]
+        assert 1 <= at < len(items_of(user)) - 2
+
+
+def test_interactions_are_asked_after_retained_items_only() -> None:
+    data = world()
+    split = draw(data, RequestConfig(kind="interactions", count=10, percent=20), HoldoutConfig(), 0)
+    views = build(data, split, 0)
+    taken = {(int(data.user[e]), int(data.item[e])) for e in np.flatnonzero(np.isin(split.part, [1, 2]))}
+    for view in ("forget", "unseen_train", "affected"):
+        queries = views.queries[view]
+        for row, user in enumerate(queries.users):
+            assert not {(int(user), int(item)) for item in queries.histories.row(row)} & taken
+    assert len(views.queries["forget"]) == (split.part == Part.FORGET).sum()
+
+
+def test_reach_leaves_out_what_training_cannot_touch() -> None:
+    near = build(DATA, SPLIT, 0, reach=3).queries["forget"]
+    for row, user in enumerate(near.users):
+        assert len(near.histories.row(row)) >= len(items_of(user)) - 2 - 3
+
+
+def test_neighbours_are_retained_and_controls_are_others() -> None:
+    near, far = neighbours(DATA, SPLIT)
+    retained = set(SPLIT.retained_users.tolist())
+    assert set(near.tolist()) <= retained and set(far.tolist()) <= retained
+    assert not set(near.tolist()) & set(far.tolist())
+
+
+def test_the_nearest_user_of_a_twin_is_the_twin() -> None:
+    rows = sequences([[1, 2, 3, 3], [4, 5], [1, 2, 9]])
+    others = sequences([[3, 1, 2], [5, 4, 4], [7, 8]])
+    similar = jaccard(rows, others, 10)
+    assert similar[0].tolist() == [1.0, 0.0, 0.0]
+    assert similar[1].tolist() == [0.0, 1.0, 0.0]
+    assert similar[2, 0] == pytest.approx(2 / 4)
+    assert rows.items.tolist() == [1, 2, 3, 3, 4, 5, 1, 2, 9]

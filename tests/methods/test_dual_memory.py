@@ -1,0 +1,209 @@
+"""Dual memory keeps its promises: main untouched, unrouted rows bit-identical, test items out of reach."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from peft import PeftModel
+from transformers import T5ForConditionalGeneration
+
+from vestige.data.interactions import from_columns
+from vestige.data.request import HoldoutConfig, Part, RequestConfig, draw, training
+from vestige.data.sequences import sequences
+from vestige.errors import InputError
+from vestige.methods import Budget, Task
+from vestige.pipeline.stages import make_task
+from vestige.progress import silent
+from vestige.recommenders.contract import Catalogue
+from vestige.recommenders.t5 import T5Recommender
+from vestige.recommenders.t5_config import T5RecommenderConfig
+from vestige_datasets.configs import SyntheticConfig
+from vestige_datasets.synthetic import Synthetic
+from vestige_methods.dual_memory.config import PRESETS, DualMemoryConfig
+from vestige_methods.dual_memory.method import DualMemory, _positive_pools
+from vestige_methods.dual_memory.model import DualMemoryModel, weights_checksum
+from vestige_methods.dual_memory.router import augmented, choose_threshold, labelled_histories, prefixes
+from vestige_methods.finetune import Finetune
+from vestige_methods.configs import FinetuneConfig, NoSettings
+from vestige_methods.retrain import Retrain
+
+DATA = Synthetic(SyntheticConfig(users=60, items=40, events=16, tastes=4), Path()).load()
+TINY = T5RecommenderConfig(
+    d_model=16, d_ff=32, layers=1, heads=2, passes=25, window=8, context=10, recent=4, batch_size=8, learning_rate=1e-2
+)
+QUICK = DualMemoryConfig(**{**PRESETS["published"], "epochs": 10, "lr": 1e-2, "batch_size": 64})
+CATALOGUE = Catalogue(tuple(DATA.item_ids.tolist()))
+
+
+def base_of(split) -> T5Recommender:  # noqa: ANN001
+    model = T5Recommender(TINY, CATALOGUE)
+    model.fit(training(DATA, split, [Part.RETAINED, Part.FORGET]), 0, silent)
+    return model
+
+
+def task_for(kind: str, part: Part = Part.FORGET, data=DATA) -> Task:  # noqa: ANN001
+    split = draw(data, RequestConfig(kind=kind, count=8, percent=20), HoldoutConfig(), 0)  # type: ignore[arg-type]
+    return make_task(
+        data,
+        split,
+        part,
+        recommender=base_of(split),
+        seed=5,
+        device="cpu",
+        budget=Budget(25, 1.0),
+        progress=silent,
+        fresh=lambda: T5Recommender(TINY, CATALOGUE),
+    )
+
+
+@pytest.fixture(scope="module", params=["users", "interactions"])
+def done(request):  # noqa: ANN001, ANN201
+    task = task_for(request.param)
+    before = weights_checksum(task.recommender.module)
+    result = DualMemory(QUICK).unlearn(task)
+    return task, before, result
+
+
+def test_main_is_not_changed_and_unrouted_rows_are_bit_identical(done) -> None:  # noqa: ANN001
+    task, before, result = done
+    assert weights_checksum(task.recommender.module) == before
+    histories = prefixes(task.retained, 2, np.random.default_rng(0))
+    router = result.model.parts().router
+    routed = router.probability(histories) >= router.threshold
+    own, base = result.model.score(histories), result.model.parts().main.score(histories)
+    assert not routed.all()
+    assert np.array_equal(own[~routed], base[~routed])
+
+
+def test_routed_rows_are_answered_by_the_side(done) -> None:  # noqa: ANN001
+    task, _, result = done
+    histories = task.forget.histories
+    router = result.model.parts().router
+    routed = router.probability(histories) >= router.threshold
+    assert routed.any()
+    own, side = result.model.score(histories), result.model.parts().side.score(histories)
+    assert own[routed] == pytest.approx(side[routed], abs=1e-4)
+
+
+def test_the_side_memory_suppresses_what_it_must(done) -> None:  # noqa: ANN001
+    task, _, result = done
+    rows = np.arange(len(task.forget))
+    main, side = (m.score(task.forget.histories)[rows, task.forget.targets] for m in (result.model.main, result.model.side))
+    assert side.mean() < main.mean() - 0.5
+
+
+def test_it_comes_back_from_its_files(done, tmp_path: Path) -> None:  # noqa: ANN001
+    task, _, result = done
+    (tmp_path / "base").mkdir()
+    (tmp_path / "dual").mkdir()
+    result.model.main.save(tmp_path / "base")
+    result.model.save(tmp_path / "dual")
+    base = T5Recommender.load(tmp_path / "base", TINY, CATALOGUE, "cpu")
+    again = DualMemory(QUICK).load(tmp_path / "dual", base)
+    histories = task.forget.histories
+    assert np.array_equal(again.score(histories), result.model.score(histories))
+    plain = T5ForConditionalGeneration.from_pretrained(tmp_path / "base")
+    assert PeftModel.from_pretrained(plain, str(tmp_path / "dual" / "adapter")) is not None
+    assert str(tmp_path) not in (tmp_path / "dual" / "adapter" / "adapter_config.json").read_text()
+    other = T5Recommender(TINY, CATALOGUE)
+    with pytest.raises(InputError, match="another base"):
+        DualMemory(QUICK).load(tmp_path / "dual", other)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no dual memory"):
+        DualMemory(QUICK).load(tmp_path / "empty", base)
+
+
+def test_equal_seeds_give_equal_models() -> None:
+    one, two = (DualMemory(QUICK).unlearn(task_for("users")).model for _ in range(2))
+    histories = sequences([[1, 2, 3], [4, 5]])
+    assert np.array_equal(one.score(histories), two.score(histories))
+    assert one.threshold == two.threshold
+
+
+def test_soft_routing_lies_between_both_memories(done) -> None:  # noqa: ANN001
+    task, _, result = done
+    model = result.model
+    soft = DualMemoryModel(model.main, model.adapter, model.router, model.threshold, ("encoder", "decoder"), "soft")
+    histories, target = task.forget.histories, task.forget.targets
+    rows = np.flatnonzero(model.parts().router.probability(histories) >= model.threshold)
+    assert len(rows)
+    values = [m.score(histories)[rows, target[rows]].mean() for m in (model.main, soft, model.side)]
+    assert values[0] >= values[1] >= values[2]
+
+
+@pytest.mark.parametrize("kind", ["users", "interactions"])
+def test_no_test_or_never_trained_item_is_in_the_task(kind: str) -> None:
+    """A canary: items that only ever stand in the test, validation or T position of somebody."""
+    split = draw(DATA, RequestConfig(kind=kind, count=8, percent=20), HoldoutConfig(), 0)  # type: ignore[arg-type]
+    items = DATA.item.astype(np.int64).copy()
+    canary = DATA.n_items
+    items[np.isin(split.part, [Part.TEST, Part.VALIDATION, Part.UNSEEN])] = canary
+    # A real event keeps the canary in the catalogue under its own position.
+    planted = from_columns(DATA.user, np.where(items == canary, 999, items), None, DATA.timestamp, "canary")
+    canary_item = planted.item_ids.tolist().index("999")
+    task = make_task(
+        planted, split, Part.FORGET, recommender=None, seed=0, device="cpu", budget=Budget(1, 1), progress=silent,
+        fresh=None,
+    )
+    for held in (task.retained.items, task.forget_sequences.items, task.forget.histories.items, task.forget.targets):
+        assert canary_item not in held
+    pools = _positive_pools(task, 3)
+    assert canary_item not in pools.items
+    assert (pools.lengths > 0).all()
+    # In the world where F and T change places, it is T that must be forgotten, and F that must not be seen.
+    swapped = make_task(
+        planted, split, Part.UNSEEN, recommender=None, seed=0, device="cpu", budget=Budget(1, 1), progress=silent,
+        fresh=None,
+    )
+    assert canary_item in swapped.forget.targets
+    if kind == "users":
+        assert not set(swapped.forget_sequences.users.tolist()) & set(split.forget_users.tolist())
+
+
+def test_positives_are_nobodys_own_forgotten_items() -> None:
+    task = task_for("users")
+    pools = _positive_pools(task, 5)
+    for row in range(len(pools)):
+        assert not set(pools.row(row).tolist()) & set(task.forget_sequences.row(row).tolist())
+
+
+def test_the_threshold_reaches_its_precision() -> None:
+    rng = np.random.default_rng(0)
+    forget = rng.random(4000) < 0.2
+    p = np.clip(rng.normal(np.where(forget, 0.7, 0.3), 0.15), 0, 1).astype(np.float32)
+    report = choose_threshold(p, forget, np.ones(4000), 0.8)
+    routed = p >= report.threshold
+    assert report.reached
+    assert forget[routed].mean() == pytest.approx(report.precision) and report.precision >= 0.8
+    assert routed[forget].mean() == pytest.approx(report.recall)
+    hopeless = choose_threshold(np.full(10, 0.5, np.float32), np.arange(10) < 3, np.ones(10), 0.9)
+    assert not hopeless.reached
+    assert hopeless.precision == pytest.approx(0.3)
+
+
+def test_router_histories_hold_out_and_shorten() -> None:
+    rng = np.random.default_rng(0)
+    retained, forget = sequences([[1, 2, 3, 4, 5, 6]] * 8), sequences([[7, 8, 9, 10]] * 4, [8, 9, 10, 11])
+    found = labelled_histories(retained, forget, True, 8, rng)
+    assert found.forget.sum() == 4 * 8
+    assert (found.rows.lengths > 0).all()
+    held = {int(u) for u in found.rows.users[found.held_out & ~found.forget]}
+    trained = {int(u) for u in found.rows.users[~found.held_out & ~found.forget]}
+    assert held and trained and not held & trained
+    mass = found.weight[found.held_out]
+    assert mass[found.forget[found.held_out]].sum() == pytest.approx(4)
+    assert mass[~found.forget[found.held_out]].sum() == pytest.approx(8)
+    short = augmented(sequences([list(range(30))] * 50), np.ones(50, np.bool_), rng)
+    assert (short.lengths >= 1).all() and short.lengths.min() < 30
+
+
+def test_finetune_moves_and_retrain_starts_anew() -> None:
+    task = task_for("users")
+    before = weights_checksum(task.recommender.module)
+    result = Finetune(FinetuneConfig(share=0.1)).unlearn(task)
+    assert weights_checksum(result.model.module) != before
+    assert result.notes["passes"] == pytest.approx(2.5)
+    gold = T5Recommender(TINY, CATALOGUE)
+    gold.fit(task.retained, task.seed, silent)
+    again = Retrain(NoSettings()).unlearn(task)
+    assert weights_checksum(again.model.module) == weights_checksum(gold.module)

@@ -1,0 +1,84 @@
+"""Each loss term against a value computed by hand, and its gradient against finite differences."""
+
+import math
+
+import pytest
+import torch
+
+from vestige_methods.dual_memory import losses
+
+S = torch.tensor([[2.0, -1.0, 0.5, 0.0], [0.1, 0.2, 0.3, 3.0]], dtype=torch.float64)
+M = torch.tensor([[1.0, 2.0, 3.0, -4.0], [0.0, 5.0, 1.0, 2.0]], dtype=torch.float64)
+Y = torch.tensor([0, 3])
+
+
+def softplus(x: float) -> float:
+    return math.log1p(math.exp(x))
+
+
+def softmax(row: list[float]) -> list[float]:
+    total = sum(math.exp(x) for x in row)
+    return [math.exp(x) / total for x in row]
+
+
+def test_bce() -> None:
+    assert losses.positive_bce(S, Y).item() == pytest.approx((softplus(-2.0) + softplus(-3.0)) / 2)
+    assert losses.negative_bce(S, Y).item() == pytest.approx((softplus(2.0) + softplus(3.0)) / 2)
+
+
+def test_unlikelihood() -> None:
+    p = [softmax(S[0].tolist())[0], softmax(S[1].tolist())[3]]
+    assert losses.unlikelihood(S, Y).item() == pytest.approx(-sum(math.log(1 - x) for x in p) / 2)
+    certain = torch.tensor([[200.0, 0.0]])
+    assert torch.isfinite(losses.unlikelihood(certain, torch.tensor([0])))
+
+
+def test_pairwise_competes_with_mains_best_others() -> None:
+    # Row 0: main's best two but item 0 are 2 and 1; row 1: main's best two but item 3 are 1 and 2.
+    rows = [[2.0 + 2.0 - 0.5, 2.0 + 2.0 + 1.0], [2.0 + 3.0 - 0.2, 2.0 + 3.0 - 0.3]]
+    assert losses.pairwise(S, M, Y, 2.0, 2).item() == pytest.approx(sum(map(sum, rows)) / 4)
+    low = S.clone()
+    low[0, 0], low[1, 3] = -50.0, -50.0
+    assert losses.pairwise(low, M, Y, 2.0, 2).item() == 0
+
+
+def test_topk_penalty() -> None:
+    # The second highest of row 0 is 0.5, of row 1 it is 0.3.
+    expected = ((0.4 + 2.0 - 0.5) ** 2 + (0.4 + 3.0 - 0.3) ** 2) / 2
+    assert losses.topk_penalty(S, Y, 0.4, 2).item() == pytest.approx(expected)
+
+
+def test_absolute_suppression() -> None:
+    assert losses.absolute_suppression(S, Y, 3.5).item() == pytest.approx((5.5**2 + 6.5**2) / 2)
+    assert losses.absolute_suppression(S - 100, Y, 3.5).item() == 0
+
+
+def test_stability_is_kl_of_main_from_side() -> None:
+    expected = 0.0
+    for s, m in zip(S.tolist(), M.tolist(), strict=True):
+        p, q = softmax(m), softmax(s)
+        expected += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True)) / 2
+    assert losses.stability(S, M).item() == pytest.approx(expected)
+    assert losses.stability(M, M).item() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        lambda s: losses.positive_bce(s, Y),
+        lambda s: losses.negative_bce(s, Y),
+        lambda s: losses.unlikelihood(s, Y),
+        lambda s: losses.pairwise(s, M, Y, 2.0, 2),
+        lambda s: losses.topk_penalty(s, Y, 0.4, 2),
+        lambda s: losses.absolute_suppression(s, Y, 3.5),
+        lambda s: losses.stability(s, M),
+    ],
+)
+def test_gradients(term) -> None:  # noqa: ANN001
+    assert torch.autograd.gradcheck(term, (S.clone().requires_grad_(True),))
+
+
+def test_main_gets_no_gradient() -> None:
+    m = M.clone().requires_grad_(True)
+    losses.pairwise(S.clone().requires_grad_(True), m, Y, 2.0, 2).backward()
+    assert m.grad is None

@@ -1,0 +1,219 @@
+"""Each metric against models whose right value is known by construction, and against the known faults of the field."""
+
+import numpy as np
+import pytest
+
+from tests.planted import Planted, _Fixed, by_name, context, noise, remembers, setting, subject, world
+from vestige.measuring.contract import Context
+from vestige_metrics.collateral import Collateral
+from vestige_metrics.configs import NoSettings, RankingConfig
+from vestige_metrics.cost import Cost
+from vestige_metrics.fidelity import Fidelity, jensen_shannon, ks_sign_flip
+from vestige_metrics.membership import Membership, true_positive_rate
+from vestige_metrics.memory import Sides, score_sides
+from vestige_metrics.ranking import Ranking
+from vestige_metrics.router import Router
+
+DATA, SPLIT, VIEWS = setting(world(users=140, seed=1), count=30)
+N = DATA.n_items
+GOLD, CONTROL, RECHECK = (Planted(noise(seed, N)) for seed in (1, 2, 3))
+BASE = Planted(remembers(SPLIT.forget_users, 3.0, 4, N))
+SWAP = Planted(remembers(SPLIT.unseen_users, 3.0, 5, N))
+ROLES = {"base": BASE, "gold": GOLD, "control": CONTROL, "recheck": RECHECK, "swap": SWAP}
+
+
+def judged(model: Planted, swapped: str | None = None, **more: Planted) -> Context:
+    return context(DATA, SPLIT, VIEWS, {**ROLES, "unlearned": model, **more}, swapped=swapped)
+
+
+def membership(ctx: Context):  # noqa: ANN201
+    return by_name(Membership(NoSettings()).measure(ctx))
+
+
+def test_a_model_that_remembers_is_caught_by_every_attack() -> None:
+    found = membership(judged(BASE, swapped="swap"))
+    for attack in ("raw", "calibrated", "learned", "swap"):
+        measurement = found[f"auc_{attack}/forget"]
+        assert measurement.interval is not None
+        assert measurement.interval[0] > 0.6, attack
+        assert measurement.note == ""
+
+
+def test_a_model_that_forgot_is_told_by_none() -> None:
+    found = membership(judged(Planted(noise(9, N)), swapped="control"))
+    for attack in ("raw", "calibrated", "learned", "swap"):
+        low, high = found[f"auc_{attack}/forget"].interval
+        assert low < 0.5 < high, attack
+
+
+def test_hiding_leaves_an_auc_far_below_a_half() -> None:
+    hidden = Planted(remembers(SPLIT.forget_users, -3.0, 6, N))
+    assert membership(judged(hidden))["auc_raw/forget"].value < 0.2
+
+
+def test_an_attack_without_power_says_so() -> None:
+    weak = context(DATA, SPLIT, VIEWS, {**ROLES, "base": Planted(noise(8, N)), "unlearned": CONTROL})
+    assert membership(weak)["auc_raw/forget"].note == "NO POWER"
+
+
+def test_base_and_gold_are_attacked_with_the_same_labels() -> None:
+    """The published table's fault: with its labels swapped, gold's AUC would be one minus what it is."""
+    ctx = judged(GOLD)
+    assert membership(ctx)["auc_raw:vs_gold/forget"].value == 0
+    sides = score_sides(ctx, ctx.roles["base"])
+    assert sides.forget_values.mean() > sides.unseen_values.mean() + 1
+
+
+def test_swap_cancels_what_makes_f_easy() -> None:
+    """F is easy for every model alike: raw AUC is fooled, swap is not."""
+    easy = [Planted(remembers(SPLIT.forget_users, 2.0, seed, N)) for seed in (21, 22)]
+    ctx = context(
+        DATA, SPLIT, VIEWS, {**ROLES, "unlearned": easy[0], "other": easy[1], "gold": easy[0], "control": easy[1]},
+        swapped="other",
+    )
+    found = membership(ctx)
+    assert found["auc_raw/forget"].value > 0.8
+    assert found["auc_swap/forget"].value == pytest.approx(0.5, abs=0.05)
+
+
+def test_calibration_needs_another_gold_and_recheck_is_judged_by_control() -> None:
+    without = {name: model for name, model in ROLES.items() if name != "recheck"}
+    ctx = context(DATA, SPLIT, VIEWS, {**without, "unlearned": BASE})
+    assert membership(ctx)["auc_calibrated/forget"].value is None
+    views = VIEWS
+    made = {name: subject(name, model, views, N) for name, model in ROLES.items()}
+    ctx = Context(DATA, SPLIT, views, "recheck", made["recheck"], None, made, judged(BASE).bootstrap)
+    # Minus itself, recheck would be constant, and its AUC exactly a half.
+    assert membership(ctx)["auc_calibrated/forget"].value != 0.5
+
+
+def test_true_positives_are_counted_exactly_and_refused_where_t_is_small() -> None:
+    ctx = judged(BASE)
+    n = 100
+    sides = Sides(np.arange(20), np.arange(20, 120), np.linspace(90.5, 100.5, 20), np.arange(n).astype(float))
+    found = true_positive_rate(ctx, sides, 5, "tpr@5%", "")
+    # 5 of 100 lie above 94: a threshold just above it lets 5 % of T pass, and the forgotten above it are found.
+    assert found.value == pytest.approx(np.mean(sides.forget_values > 94))
+    refused = true_positive_rate(ctx, sides, 1, "tpr@1%", "")
+    assert refused.value is None
+    assert "500 are needed" in refused.note
+
+
+def test_ties_do_not_lend_true_positives() -> None:
+    ctx = judged(BASE)
+    constant = Sides(np.arange(20), np.arange(20, 120), np.zeros(20), np.zeros(100))
+    assert true_positive_rate(ctx, constant, 5, "tpr@5%", "").value == 0.0
+
+
+def test_ranking_counts_every_query_and_ndcg_stays_under_hit() -> None:
+    """ndcg over the users with a hit only (the published table's fault) would exceed hit here."""
+    found = by_name(Ranking(RankingConfig()).measure(judged(BASE)))
+    for name, measurement in found.items():
+        if name.startswith("ndcg@10/"):
+            assert measurement.value <= found[name.replace("ndcg", "hit")].value
+    ranks = VIEWS.queries["retain"]
+    assert len(found["hit@10/retain"].per_user.users) == len(np.unique(ranks.users)) == len(SPLIT.retained_users)
+
+
+def test_ranking_knows_base_and_gold() -> None:
+    found = by_name(Ranking(RankingConfig()).measure(judged(BASE)))
+    assert found["hit@10:vs_base/forget"].value == 0
+    assert found["hit@10:vs_gold/forget"].value > 0.3
+    assert found["hit@10:vs_gold/forget"].interval[0] > 0
+    assert found["hit@10/forget"].better == "gold"
+
+
+def test_damage_to_neighbours_is_seen_and_general_damage_is_not() -> None:
+    near = VIEWS.users("neighbours")
+    strong = {**ROLES, "gold": Planted(remembers(SPLIT.retained_users, 6.0, 31, N))}
+    hurt = Planted(remembers(np.setdiff1d(SPLIT.retained_users, near), 6.0, 31, N))
+    all_hurt = Planted(noise(31, N))
+    for model, low, high in ((hurt, -1.0, -0.4), (all_hurt, -0.15, 0.15), (strong["gold"], 0.0, 0.0)):
+        ctx = context(DATA, SPLIT, VIEWS, {**strong, "unlearned": model})
+        value = by_name(Collateral(NoSettings()).measure(ctx))["collateral/neighbours"].value
+        assert low <= value <= high
+
+
+def test_the_router_metric_reads_the_router() -> None:
+    model = Planted(noise(41, N))
+    made = {name: subject(name, m, VIEWS, N) for name, m in ROLES.items()}
+    scored = dict(model.scores(VIEWS, N))
+    from dataclasses import replace
+
+    for view, scores in scored.items():
+        asks_f = view == "forget"
+        p = np.full(len(scores), 0.9 if asks_f else 0.1, np.float32)
+        p[: len(p) // 10] = 0.5  # a known share of misses
+        scored[view] = replace(scores, router=p)
+    from tests.planted import COST
+
+    own = type(made["base"])("unlearned", scored, COST, 0.8, lambda: None)  # type: ignore[arg-type, return-value]
+    ctx = Context(DATA, SPLIT, VIEWS, "method", own, None, made, judged(BASE).bootstrap)
+    found = by_name(Router(NoSettings()).measure(ctx))
+    assert found["router_share/retain"].value == 0
+    assert found["router_share/forget"].value == pytest.approx(0.9, abs=0.02)
+    assert found["router_auc/forget"].value > 0.9
+    assert list(Router(NoSettings()).measure(judged(BASE))) == []
+
+
+def test_fidelity_is_0_for_base_and_1_for_another_gold() -> None:
+    from dataclasses import replace
+
+    def fidelity(model: Planted):  # noqa: ANN202
+        ctx = judged(model)
+        forget = VIEWS.queries["forget"]
+
+        def answers(of: Planted):  # noqa: ANN202
+            matrix = of.logits(forget)
+            log_p = matrix - np.log(np.exp(matrix).sum(axis=1, keepdims=True))
+            return lambda: _Fixed(log_p)
+
+        ctx = replace(
+            ctx,
+            subject=replace(ctx.subject, load=answers(model)),
+            roles={**ctx.roles, "gold": replace(ctx.roles["gold"], load=answers(GOLD))},
+        )
+        return by_name(Fidelity(NoSettings()).measure(ctx))
+
+    assert fidelity(BASE)["fidelity/forget"].value == 0
+    assert fidelity(CONTROL)["fidelity/forget"].value == 1
+    same = fidelity(GOLD)
+    assert same["distance/forget"].value == 0
+    assert same["jensen_shannon/forget"].value == pytest.approx(0, abs=1e-9)
+    assert same["ks_p/forget"].value == 1
+    hidden = fidelity(Planted(remembers(SPLIT.forget_users, -6.0, 6, N)))
+    assert hidden["fidelity/forget"].value == 0  # as far from gold on the other side
+    assert hidden["shift/forget"].value < -3
+    half = fidelity(Planted(remembers(SPLIT.forget_users, 1.5, 4, N)))
+    assert 0.3 < half["fidelity/forget"].value < 0.8
+
+
+def test_divergence_of_heads() -> None:
+    rng = np.random.default_rng(0)
+    p, q = (np.log(rng.dirichlet(np.ones(20), 5)).astype(np.float32) for _ in range(2))
+    every = np.tile(np.arange(20), (5, 1))
+    middle = (np.exp(p) + np.exp(q)) / 2
+    exact = ((np.exp(p) * (p - np.log(middle))).sum(1) + (np.exp(q) * (q - np.log(middle))).sum(1)) / 2
+    assert jensen_shannon(p, q, every) == pytest.approx(exact, rel=1e-4)
+    assert jensen_shannon(p, p, every) == pytest.approx(np.zeros(5), abs=1e-9)
+    # Repeats count once, and a coarser head can only hide.
+    assert (jensen_shannon(p, q, every[:, [0, 1, 1]]) <= exact + 1e-6).all()
+    apart = np.log(np.asarray([[1 - 1e-7, 1e-7]], np.float32)), np.log(np.asarray([[1e-7, 1 - 1e-7]], np.float32))
+    assert jensen_shannon(*apart, np.asarray([[0, 1]]))[0] == pytest.approx(np.log(2), abs=1e-4)
+
+
+def test_sign_flips_know_chance_from_change() -> None:
+    rng = np.random.default_rng(1)
+    a = rng.normal(size=60)
+    assert ks_sign_flip(a, a, 0) == (0.0, 1.0)
+    assert ks_sign_flip(a + 1.5, a, 0)[1] < 0.01
+    # Pairs that share their user's part and differ by exchangeable noise: 5 % of p-values may lie under 5 %.
+    shared = rng.normal(size=(200, 40))
+    one, two = shared + rng.normal(size=(200, 40)), shared + rng.normal(size=(200, 40))
+    p_values = np.asarray([ks_sign_flip(x, y, seed)[1] for seed, (x, y) in enumerate(zip(one, two, strict=True))])
+    assert np.mean(p_values <= 0.05) <= 0.11  # four standard errors above 0.05
+
+
+def test_cost_is_relative_to_gold() -> None:
+    found = by_name(Cost(NoSettings()).measure(judged(BASE)))
+    assert found["cost_seconds"].value == 1.0

@@ -1,0 +1,110 @@
+"""Boards: what is wrong is named with file, key and the nearest valid name; what is right resolves."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import TINY
+from vestige import plugins
+from vestige.errors import InputError
+from vestige.pipeline import board as boards
+
+PLUGINS = plugins.load()
+
+
+def load(folder: Path, text: str, **more: object) -> boards.Board:
+    folder.mkdir(exist_ok=True)
+    (folder / "board.toml").write_text(text)
+    return boards.load(str(folder), PLUGINS, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "synthetic"', 'name = "syntetic"', r"\[dataset\]: unknown dataset 'syntetic'; did you mean 'synthetic'"),
+        ('name = "finetune"', 'name = "finetun"', r"\[\[method\]\] 1: unknown method 'finetun'; did you mean 'finetune'"),
+        ("share = 0.4", 'preset = "strong"', r"unknown preset 'strong'"),
+        ("share = 0.4", "shar = 0.4", r"unknown key 'shar'; did you mean 'share'"),
+        ("share = 0.4", 'share = "much"', r"share: .*valid number.*'much'"),
+        ("share = 0.4", "share = 1.5", r"share: .*less than or equal to 1"),
+        ("seeds = [0]", "sedes = [0]", r"unknown key 'sedes'; did you mean 'seeds'"),
+        ("seeds = [0]", "seeds = [0, 0]", r"every seed must stand once"),
+        ("seeds = [0]", "seeds = []", r"seeds"),
+        ("count = 8", "cuont = 8", r"unknown key 'request.cuont'; did you mean 'count'"),
+        ("count = 8", "count = 0", r"request.count: .*greater than or equal to 1"),
+        ("count = 8", "count = 8\nfraction = 0.1", r"exactly one of count, fraction and file"),
+        ("count = 8", "", r"exactly one of count, fraction and file"),
+        ("count = 8", 'count = 8\nselect = "latest"', r"'latest' is for kind = 'interactions'"),
+        ("threads = 1", 'device = "gpu"', r"device"),
+        ("[request]", '[metrics]\nnames = ["rankin"]\n[request]', r"unknown metric 'rankin'; did you mean 'ranking'"),
+        ("[request]", "[metrics]\nk = [0]\n[request]", r"metrics.k.0: .*greater than 0"),
+        ("[request]", '[tolerance]\n"hit@11/retain" = 0.1\n[request]', r"unknown metric 'hit@11'; did you mean 'hit@10'"),
+        ("[request]", '[tolerance]\n"hit@10/retian" = 0.1\n[request]', r"unknown view 'retian'; did you mean 'retain'"),
+        ("d_model = 16", "d_modle = 16", r"\[recommender\]: unknown key 'd_modle'; did you mean 'd_model'"),
+        ("d_model = 16", "d_model = 15", r"multiple of heads"),
+        ("d_model = 16", "d_model = 16 16", r"this is not TOML"),
+        ('title = "Tiny"', 'extends = "tinny"', r"unknown board 'tinny'"),
+    ],
+)
+def test_faults_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = TINY.replace(old, new, 1)
+    assert text != TINY
+    with pytest.raises(InputError, match=message) as caught:
+        load(tmp_path / "b", text)
+    assert str(tmp_path / "b" / "board.toml") in str(caught.value) or "tinny" in new
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_board_names_the_nearest() -> None:
+    with pytest.raises(InputError, match="did you mean 'smoke'"):
+        boards.find("smokee")
+
+
+def test_a_file_that_is_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "board.toml").write_bytes(b'title = "\xff"')
+    with pytest.raises(InputError, match="not UTF-8"):
+        boards.load(str(tmp_path), PLUGINS)
+
+
+def test_extends_lays_tables_over_each_other(tmp_path: Path) -> None:
+    load(tmp_path / "below", TINY)
+    board = load(tmp_path / "above", 'extends = "../below"\ntitle = "Above"\n[recommender]\npasses = 7\n')
+    assert board.config.title == "Above"
+    assert board.recommender.config.passes == 7  # type: ignore[attr-defined]
+    assert board.recommender.config.d_model == 16  # type: ignore[attr-defined]
+    assert [m.label for m in board.methods] == ["do_nothing", "retrain", "finetune"]
+
+
+def test_another_plugin_does_not_inherit_settings(tmp_path: Path) -> None:
+    load(tmp_path / "below", TINY)
+    board = load(tmp_path / "above", 'extends = "../below"\n[recommender]\nname = "popularity"\n')
+    assert board.recommender.spec.name == "popularity"
+
+
+def test_a_board_that_extends_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    (tmp_path / "one" / "board.toml").write_text('extends = "../two"')
+    (tmp_path / "two" / "board.toml").write_text('extends = "../one"')
+    with pytest.raises(InputError, match="leads back"):
+        boards.load(str(tmp_path / "one"), PLUGINS)
+
+
+def test_an_added_method_joins_the_board(tmp_path: Path) -> None:
+    board = load(tmp_path / "b", TINY, extra_methods=("dual_memory:published",), seeds=(4, 5))
+    assert board.methods[-1].label == "dual_memory (published)"
+    assert board.config.seeds == (4, 5)
+    with pytest.raises(InputError, match="the label 'finetune' is taken"):
+        load(tmp_path / "b", TINY, extra_methods=("finetune",))
+
+
+def test_explicit_values_win_over_a_preset(tmp_path: Path) -> None:
+    text = TINY + '\n[[method]]\nname = "dual_memory"\npreset = "published"\nbeta_weight = 7\nlabel = "mine"\n'
+    mine = load(tmp_path / "b", text).methods[-1]
+    assert (mine.label, mine.config.beta_weight, mine.config.kl_reg_weight) == ("mine", 7, 6)  # type: ignore[attr-defined]
+
+
+def test_the_boards_that_ship_are_valid() -> None:
+    assert set(boards.shipped()) == {"smoke", "quickstart", "ml-100k"}
+    for name in boards.shipped():
+        boards.load(name, PLUGINS)

@@ -1,0 +1,53 @@
+"""Keys change with what a result depends on, and with nothing else."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from vestige.pipeline.keys import canonical, key_of, source_digest
+from vestige.specs import MethodSpec
+
+
+def spec(factory: str) -> MethodSpec:
+    return MethodSpec(name="m", version="1", summary="", factory=factory)
+
+
+def digest(factory: str) -> str:
+    source_digest.cache_clear()
+    importlib.invalidate_caches()
+    return source_digest(spec(factory))
+
+
+def test_order_does_not_matter_and_content_does() -> None:
+    assert key_of({"a": 1, "b": [1, 2]}) == key_of({"b": [1, 2], "a": 1})
+    assert key_of({"a": 1}) != key_of({"a": 2})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical({"a": float("nan")})
+
+
+def test_an_edit_changes_the_digest_of_who_uses_it_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "digested_package"
+    (package / "folder").mkdir(parents=True)
+    for name, text in {
+        "__init__.py": "",
+        "alone.py": "x = 1\n",
+        "user.py": "from digested_package import helper\n",
+        "helper.py": "y = 1\n",
+        "folder/__init__.py": "",
+        "folder/inner.py": "from ..helper import y\n",
+    }.items():
+        (package / name).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    factories = [f"digested_package.{name}:X" for name in ("alone", "user", "folder")]
+    before = [digest(f) for f in factories]
+    (package / "helper.py").write_text("y = 2\n")
+    after = [digest(f) for f in factories]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, False]
+    sys.modules.pop("digested_package", None)
+
+
+def test_built_in_methods_have_digests_of_their_own() -> None:
+    names = ("do_nothing", "retrain", "finetune", "dual_memory")
+    assert len({digest(f"vestige_methods.{name}:X") for name in names}) == len(names)

@@ -1,0 +1,115 @@
+"""The store: nothing half made is seen, nothing damaged is used, nothing is made twice."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from vestige.errors import StoreError
+from vestige.pipeline import store as store_module
+from vestige.pipeline.store import Store, write_atomically
+
+
+def fill(folder: Path) -> dict[str, int]:
+    (folder / "inner").mkdir()
+    (folder / "inner" / "weights").write_bytes(b"12345")
+    return {"n": 1}
+
+
+def test_made_once_and_found_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    made, now = store.make("train", "k", fill)
+    again, later = store.make("train", "k", lambda folder: pytest.fail("made twice"))
+    assert (now, later) == (True, False)
+    assert made.meta == again.meta == {"n": 1}
+    assert made.bytes == 5
+
+
+def test_a_maker_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+
+    def broken(folder: Path) -> dict[str, int]:
+        (folder / "half").write_text("x")
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        store.make("train", "k", broken)
+    assert not store.has("train", "k")
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["change", "remove", "manifest"])
+def test_a_damaged_artifact_is_made_again_and_said(tmp_path: Path, damage: str) -> None:
+    said: list[str] = []
+    store = Store(tmp_path, said.append)
+    artifact, _ = store.make("train", "k", fill)
+    file = artifact.folder / "inner" / "weights"
+    if damage == "change":
+        file.write_bytes(b"12346")
+    elif damage == "remove":
+        file.unlink()
+    else:
+        (artifact.folder / "manifest.json").write_text("{")
+    _, made = store.make("train", "k", fill)
+    assert made
+    assert len(said) == 1 and "damaged" in said[0] and "made again" in said[0]
+    assert file.read_bytes() == b"12345"
+
+
+def test_two_at_once_make_it_once(tmp_path: Path) -> None:
+    made: list[int] = []
+
+    def slow(folder: Path) -> dict[str, int]:
+        made.append(1)
+        threading.Event().wait(0.3)
+        return fill(folder)
+
+    threads = [threading.Thread(target=lambda: Store(tmp_path).make("train", "k", slow)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [1]
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(store_module, "_sync", full)
+    with pytest.raises(StoreError, match="No space left"):
+        Store(tmp_path).make("train", "k", fill)
+    assert not Store(tmp_path).has("train", "k")
+
+
+def test_a_store_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    with pytest.raises(StoreError, match="cannot be written"):
+        Store(blocked / "store").make("train", "k", fill)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a" / "table.md"
+    write_atomically(file, b"old")
+
+    def full(handle: int) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(store_module.os, "fsync", full)
+    with pytest.raises(StoreError):
+        write_atomically(file, b"new")
+    assert file.read_bytes() == b"old"
+    assert [f.name for f in file.parent.iterdir()] == ["table.md"]
+
+
+def test_what_killed_makers_left_is_swept(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.make("train", "k", fill)
+    (tmp_path / "tmp" / "left").mkdir()
+    assert store.sweep(older_than=3600) == 0
+    assert store.sweep(older_than=0) == 1
+    assert [a.key for a in store.artifacts()] == ["k"]
+    store.remove(store.artifacts()[0])
+    assert store.artifacts() == []

@@ -1,0 +1,32 @@
+"""Asserts what the smoke board must show: run as `python -m tests.smoke_power RESULTS`."""
+
+import sys
+from pathlib import Path
+
+from vestige.results.render import read_results
+from vestige.results.tables import invalid
+
+
+def main(folder: Path) -> None:
+    """Exits with the claims that do not hold."""
+    results = read_results(folder)
+
+    def interval(label: str, name: str) -> tuple[float, float]:
+        pooled = results.pooled(label, name)
+        assert pooled is not None and pooled.interval is not None, (label, name)
+        return pooled.interval
+
+    assert all(item.record.ok for item in results.finished), "a cell failed"
+    assert invalid(results) is None, invalid(results)
+    power = interval("do_nothing", "auc_calibrated/forget")
+    assert power[0] > 0.6, f"base's calibrated attack has no power: {power}"
+    for honest in ("retrain", "control", "recheck"):
+        low, high = interval(honest, "auc_calibrated/forget")
+        assert low <= 0.5 <= high, f"{honest} is told apart: [{low:.3f}, {high:.3f}]"
+    gap = results.difference("do_nothing", "retrain", "hit@10/forget")
+    assert gap is not None and gap.interval[0] > 0, f"base does not remember: {gap}"
+    print(f"smoke: base's calibrated AUC is at least {power[0]:.3f}, its memory of F at least {gap.interval[0]:.3f} hit@10")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,426 @@
+"""The whole, through the command line: one run, resumed runs, killed runs, two at once, broken plugins, bad input."""
+
+import csv
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import vestige as vestige_package
+from tests.conftest import TINY, environment, plugin_package, vestige
+
+FULL = TINY.replace("recheck = false", "swap = true") + (
+    '\n[[method]]\nname = "dual_memory"\npreset = "published"\nepochs = 2\nbatch_size = 64\nrouter_epochs = 5\n'
+)
+
+
+def run(board: Path, out: Path, cache: Path, *more: object, python_path: Path | None = None):  # noqa: ANN201
+    return vestige("run", board, "--out", out, *more, cache=cache, cwd=board.parent, python_path=python_path)
+
+
+def deterministic(out: Path) -> dict[str, str]:
+    """Checksums of everything that must be the same at every run, and results.csv without its cost rows."""
+    files = {
+        f.name: hashlib.sha256(f.read_bytes()).hexdigest()
+        for f in [*(out / "records").glob("*.json"), out / "per_user.parquet", out / "board.json"]
+        if not f.name.endswith(".run.json")
+    }
+    rows = list(csv.reader((out / "results.csv").open()))
+    kept = [row for row in rows if not row[9].startswith(("cost_", "seconds"))]
+    assert len(kept) < len(rows)
+    return {**files, "results.csv": str(kept)}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """A board with two worlds, run once: its folder, its results and its cache."""
+    root = tmp_path_factory.mktemp("finished")
+    board = root / "tiny"
+    board.mkdir()
+    (board / "board.toml").write_text(FULL)
+    done = run(board, root / "out", root / "cache")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().splitlines()[-1] == f"table: {root / 'out' / 'leaderboard.md'}"
+    return board, root / "out", root / "cache"
+
+
+def test_do_nothing_is_base_and_retrain_is_gold(finished: tuple[Path, Path, Path]) -> None:
+    _, out, _ = finished
+    table = pd.read_csv(out / "results.csv")
+    assert set(table.status) == {"ok"}
+    assert set(table.label) == {
+        "do_nothing", "retrain", "finetune", "dual_memory (published)", "control", "recheck", "popularity",
+    }  # fmt: skip
+    value = table.set_index(["label", "metric", "view"]).value
+    for view in ("retain", "unseen", "forget", "neighbours"):
+        for k in (5, 10, 20):
+            assert value["do_nothing", f"hit@{k}:vs_gold", view] == pytest.approx(
+                value["do_nothing", f"hit@{k}", view] - value["retrain", f"hit@{k}", view]
+            )
+            assert value["retrain", f"ndcg@{k}:vs_gold", view] == 0
+            for label in set(table.label):
+                assert value[label, f"ndcg@{k}", view] <= value[label, f"hit@{k}", view]
+    assert value["do_nothing", "fidelity", "forget"] in (0.0,) or pd.isna(value["do_nothing", "fidelity", "forget"])
+    assert value["retrain", "distance", "forget"] == 0
+    assert value["retrain", "cost_seconds"].item() == 1
+    assert value["popularity", "auc_swap", "forget"] == pytest.approx(0.5)  # it is the same list in both worlds
+    for name in ("auc_raw", "auc_calibrated", "auc_learned", "auc_swap"):
+        assert 0 <= value["do_nothing", name, "forget"] <= 1
+
+
+def test_records_say_what_they_are(finished: tuple[Path, Path, Path]) -> None:
+    _, out, _ = finished
+    record = json.loads((out / "records" / "dual-memory-published-s0.json").read_text())
+    assert record["schema_version"] == 1
+    assert record["identity"]["method"]["name"] == "dual_memory"
+    assert record["identity"]["method"]["distribution"] == "vestige"
+    assert record["identity"]["method"]["config"]["beta_weight"] == 240
+    assert record["outcome"]["notes"]["dataset"]["duplicate interactions dropped"] == 0
+    assert "router threshold" in record["outcome"]["notes"]["method"]
+    run_record = json.loads((out / "records" / "dual-memory-published-s0.run.json").read_text())
+    assert {"utc", "commit", "libraries", "python", "processor"} <= set(run_record["provenance"])
+    assert str(out.parent) not in (out / "records" / "dual-memory-published-s0.json").read_text()
+
+
+def test_the_leaderboard_tells_the_whole(finished: tuple[Path, Path, Path]) -> None:
+    _, out, _ = finished
+    text = (out / "leaderboard.md").read_text()
+    for needed in ("do_nothing (base)", "retrain (gold)", "*control*", "How to read this", "Change against base"):
+        assert needed in text
+    pooled = pd.read_csv(out / "leaderboard.csv").set_index("label")
+    tidy = pd.read_csv(out / "results.csv").set_index(["label", "metric", "view"]).value
+    assert pooled.loc["finetune", "hit@10/forget"] == pytest.approx(tidy["finetune", "hit@10", "forget"])
+
+
+def test_nothing_to_do_changes_nothing(finished: tuple[Path, Path, Path]) -> None:
+    board, out, cache = finished
+    before = deterministic(out)
+    again = run(board, out, cache, "--workers", 2)
+    assert again.returncode == 0
+    assert "nothing to run" in again.stderr
+    assert deterministic(out) == before
+    planned = vestige("plan", board, cache=cache, cwd=board.parent)
+    assert "would run" not in planned.stdout.replace(", 0 would run", "")
+
+
+def test_a_second_run_from_nothing_is_the_same_to_the_byte(finished: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    board, out, _ = finished
+    assert run(board, tmp_path / "out", tmp_path / "cache", "--workers", 2).returncode == 0
+    assert deterministic(tmp_path / "out") == deterministic(out)
+
+
+@pytest.mark.parametrize("seconds", [6, 10])
+def test_a_killed_run_resumes_to_the_same(finished: tuple[Path, Path, Path], tmp_path: Path, seconds: int) -> None:
+    board, out, _ = finished
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vestige", "run", str(board), "--out", str(tmp_path / "out")],
+        cwd=tmp_path,
+        env=environment(tmp_path / "cache"),
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    _wait_for_workers(tmp_path / "cache")
+    assert run(board, tmp_path / "out", tmp_path / "cache").returncode == 0
+    assert deterministic(tmp_path / "out") == deterministic(out)
+
+
+def _wait_for_workers(cache: Path) -> None:
+    """A worker whose parent was killed ends by itself."""
+    import psutil
+
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        mine = [p for p in psutil.process_iter(["cmdline"]) if str(cache) in " ".join(p.info["cmdline"] or [])]
+        if not mine:
+            return
+        time.sleep(0.2)
+    pytest.fail("a worker outlived its parent")
+
+
+def test_two_runs_at_once_train_nothing_twice(finished: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    board, out, _ = finished
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-m", "vestige", "run", str(board), "--out", str(tmp_path / name)],
+            cwd=tmp_path,
+            env=environment(tmp_path / "cache"),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        for name in ("one", "two")
+    ]
+    errors = [process.communicate(timeout=600)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], errors
+    made = [
+        line.partition("] ")[2].partition(":")[0] for text in errors for line in text.splitlines() if "done in" in line
+    ]
+    jobs = [line for line in made if line.startswith(("train", "finetune", "dual_memory"))]
+    assert len(jobs) == len(set(jobs)) > 6
+    assert deterministic(tmp_path / "one") == deterministic(tmp_path / "two") == deterministic(out)
+
+
+METHOD = """
+import vestige
+from vestige.specs import MethodSpec
+
+@vestige.hookimpl
+def vestige_methods():
+    return [
+        MethodSpec(name=name, version="1", summary=name, factory=f"strange_methods:{name.title().replace('_', '')}")
+        for name in ("copies", "raises", "returns_nan", "wrong_shape", "prints", "hangs", "exits")
+    ]
+"""
+
+METHODS = """
+import os, time
+import numpy as np
+from vestige.methods import Unlearned
+
+class Copies:
+    def __init__(self, config): pass
+    def unlearn(self, task): return Unlearned(task.recommender)
+
+class Raises(Copies):
+    def unlearn(self, task): raise ValueError("a plugin's own trouble")
+
+class Prints(Copies):
+    def unlearn(self, task):
+        print("{not json"); os.write(1, b"neither\\n")
+        return Unlearned(task.recommender)
+
+class Hangs(Copies):
+    def unlearn(self, task): time.sleep(600)
+
+class Exits(Copies):
+    def unlearn(self, task): os._exit(7)
+
+class Odd:
+    def __init__(self, inner): self.inner = inner
+    def save(self, folder): self.inner.save(folder)
+    def score(self, histories): return self.change(self.inner.score(histories))
+
+class Nan(Odd):
+    def change(self, scores): return np.full_like(scores, np.nan)
+
+class Narrow(Odd):
+    def change(self, scores): return scores[:, :-1]
+
+class ReturnsNan(Copies):
+    kind = Nan
+    def load(self, folder, recommender): return self.kind(recommender)
+
+class WrongShape(ReturnsNan):
+    kind = Narrow
+"""
+
+
+def test_a_broken_method_costs_its_row_and_never_the_board(tmp_path: Path, finished: tuple[Path, Path, Path]) -> None:
+    _, _, cache = finished
+    site = plugin_package(tmp_path / "site", "strange", METHOD)
+    (site / "strange_methods.py").write_text(METHODS)
+    names = ("copies", "raises", "returns_nan", "wrong_shape", "prints", "hangs", "exits")
+    board = tmp_path / "tiny"
+    board.mkdir()
+    (board / "board.toml").write_text(FULL + "\n[limits]\nseconds = 3\n")
+    words = [word for name in names for word in ("--method", name)]
+    done = run(board, tmp_path / "out", cache, *words, python_path=site)
+    assert done.returncode == 1, done.stderr
+    table = pd.read_csv(tmp_path / "out" / "results.csv").drop_duplicates("label").set_index("label")
+    expected = {
+        "copies": ("ok", ""),
+        "prints": ("ok", ""),
+        "finetune": ("ok", ""),
+        "raises": ("method_error", "a plugin's own trouble"),
+        "returns_nan": ("method_error", "not finite"),
+        "wrong_shape": ("method_error", "shape"),
+        "hangs": ("timeout", "longer than the board's 3 s"),
+        "exits": ("method_error", "ended with code 7"),
+    }
+    for label, (status, message) in expected.items():
+        assert table.loc[label, "status"] == status, label
+        assert message in str(table.loc[label, "note"]) or status == "ok"
+    for label in ("raises", "returns_nan"):
+        trace = json.loads((tmp_path / "out" / "records" / f"{label.replace('_', '-')}-s0.run.json").read_text())
+        assert "Traceback" in trace["traceback"]
+    value = pd.read_csv(tmp_path / "out" / "results.csv").set_index(["label", "metric", "view"]).value
+    assert value["copies", "hit@10", "forget"] == value["do_nothing", "hit@10", "forget"]
+    # An edit of one method runs it again, and nothing else.
+    (site / "strange_methods.py").write_text(METHODS + "\n# edited\n")
+    planned = vestige(
+        "plan", board, "--method", "copies", "--method", "dual_memory:e1_stable", cache=cache, cwd=tmp_path, python_path=site
+    )
+    rows = {line.split()[0]: line.split()[-2:] for line in planned.stdout.splitlines() if "-s0" in line}
+    assert rows["copies-s0"] == ["would", "run"]
+    assert rows["finetune-s0"][-1] == "stored"
+    assert "train: 6 jobs, 0 would run" in planned.stdout
+    refused = vestige("run", board, "--method", "copies", "--strict-plugins", cache=cache, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "unknown method 'copies'" in refused.stderr
+
+
+def test_a_recommender_that_raises_fails_its_seed_with_a_sentence(tmp_path: Path) -> None:
+    site = plugin_package(
+        tmp_path / "site",
+        "fragile",
+        "import vestige\nfrom vestige.specs import RecommenderSpec\n"
+        "@vestige.hookimpl\ndef vestige_recommenders():\n"
+        "    return [RecommenderSpec(name='fragile', version='1', summary='', factory='fragile:Fragile')]\n"
+        "class Fragile:\n"
+        "    reach = None\n"
+        "    def __init__(self, config, catalogue, device): pass\n"
+        "    def fit(self, sequences, seed, progress): raise RuntimeError('no heart')\n",
+    )
+    board = tmp_path / "tiny"
+    board.mkdir()
+    (board / "board.toml").write_text(TINY.partition("[recommender]")[0] + '[recommender]\nname = "fragile"\n')
+    done = run(board, tmp_path / "out", tmp_path / "cache", python_path=site)
+    assert done.returncode == 1
+    table = pd.read_csv(tmp_path / "out" / "results.csv")
+    assert set(table.status) == {"role_error"}
+    assert table.note.str.contains("no heart").all()
+
+
+def test_a_damaged_artifact_is_made_again_and_said(finished: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    board, out, cache = finished
+    before = deterministic(out)
+    measured = next((cache / "store" / "measure").iterdir())
+    (measured / "measurements.json").write_text("[]")
+    again = run(board, out, cache)
+    assert again.returncode == 0
+    assert "damaged" in again.stderr and "made again" in again.stderr
+    assert deterministic(out) == before
+
+
+def test_render_and_accept(finished: tuple[Path, Path, Path]) -> None:
+    board, out, cache = finished
+    table = (out / "leaderboard.md").read_bytes()
+    (out / "leaderboard.md").unlink()
+    assert vestige("render", board, "--out", out, cache=cache, cwd=board.parent).returncode == 0
+    assert (out / "leaderboard.md").read_bytes() == table
+    done = vestige("accept", board, "--out", out, cache=cache, cwd=board.parent)
+    assert done.returncode == 0, done.stderr
+    assert (board / "leaderboard.md").read_bytes() == table
+    assert (board / "accepted" / "results.csv").read_bytes() == (out / "results.csv").read_bytes()
+    assert len(list((board / "accepted" / "records").glob("*.json"))) == 14
+    # What is accepted plays no part in whether something must run.
+    assert "nothing to run" in run(board, out, cache).stderr
+
+
+def test_the_python_api(finished: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    board, out, cache = finished
+    monkeypatch.setenv("VESTIGE_CACHE", str(cache))
+    results = vestige_package.run(str(board), out=out)
+    assert results.made == 0
+    assert {r.record.identity.label for r in results.records} >= {"do_nothing", "retrain"}
+    assert set(results.table.columns) >= {"metric", "view", "value", "ci_low", "ci_high"}
+    assert not results.failed
+
+
+def test_a_third_party_attack_and_observer_are_heard(finished: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    _, _, cache = finished
+    site = plugin_package(
+        tmp_path / "site",
+        "extra",
+        "import vestige\nfrom vestige.specs import AttackSpec\n"
+        "from vestige.measuring.contract import Measurement\n"
+        "@vestige.hookimpl\ndef vestige_attacks():\n"
+        "    return [AttackSpec(name='peek', version='1', summary='', factory='extra:Peek', measures=('peeked',))]\n"
+        "@vestige.hookimpl\ndef vestige_cell_finished(board, cell, record):\n"
+        "    print('heard', cell, record['outcome']['status'])\n"
+        "class Peek:\n"
+        "    def __init__(self, config): pass\n"
+        "    def measure(self, context):\n"
+        "        queries = context.views.queries['forget']\n"
+        "        scores = context.subject.load().score(queries.histories)\n"
+        "        yield Measurement('peeked', 'forget', float(scores.max()))\n",
+    )
+    board = tmp_path / "tiny"
+    board.mkdir()
+    (board / "board.toml").write_text(FULL + '\n[attacks]\nnames = ["peek"]\n')
+    done = run(board, tmp_path / "out", cache, python_path=site)
+    assert done.returncode == 0, done.stderr
+    assert "heard finetune-s0 ok" in done.stdout
+    table = pd.read_csv(tmp_path / "out" / "results.csv")
+    assert (table[table.metric == "peeked"].value < 0).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("1\t2\t3\t4\n1\t2\t3\n", "line 2: too few fields"),
+        ("1\t2\t3\t4\n1\t2\tgood\t5\n", "line 2: the rating 'good' is not a number"),
+        ("1\t2\t3\t4\n1\t2\t3\tnan\n", "line 2: the timestamp 'nan' is not a number"),
+        ("user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t2\t3\n", "line 2: too few fields"),
+        ("user_id:token\trating:float\n1\t2\n", "line 1: the header names no item_id"),
+        ("", "the file is empty"),
+        ("1::2::3\n", "line 1: too few fields"),
+        ("1 2\n3\n", "line 2: a user and at least one item"),
+    ],
+)
+def test_a_bad_file_is_one_sentence_with_its_line(tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "data.inter" if "\t" in content or not content else tmp_path / "data.txt"
+    file.write_text(content)
+    done = vestige("data", "info", "interactions", "--path", file, cache=tmp_path / "cache", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"vestige: {file}")
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_other_bad_input_is_one_sentence(tmp_path: Path, board: Path) -> None:
+    cache = tmp_path / "cache"
+    (tmp_path / "latin.inter").write_bytes("1\t2\t3\t4\nä\t1\t1\t1\n".encode("latin-1"))
+    for words, message in (
+        (["data", "info", "interactions", "--path", tmp_path / "latin.inter"], "not UTF-8"),
+        (["data", "info", "interactions", "--path", tmp_path / "none.inter"], "no such file"),
+        (["data", "info", "ml-1OOk"], "did you mean 'ml-100k'"),
+        (["run", "smok"], "did you mean 'smoke'"),
+        (["run", tmp_path], "has no board.toml"),
+        (["render", board, "--out", tmp_path / "nothing"], "there are no records here"),
+        (["accept", board, "--out", tmp_path / "nothing"], "there are no records here"),
+    ):
+        done = vestige(*words, cache=cache, cwd=tmp_path)
+        assert done.returncode == 2, words
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+    (board / "board.toml").write_text(TINY.replace("count = 8", "count = 30"))
+    done = vestige("run", board, cache=cache, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "count can be at most 29" in done.stderr
+    assert not (tmp_path / "vestige-out").exists()
+    assert "Traceback" in vestige("--debug", "run", board, cache=cache, cwd=tmp_path).stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a folder that cannot be written")
+def test_a_store_that_cannot_be_written_is_one_sentence(board: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "store").write_text("a file where the folder should be")
+    done = vestige("run", board, cache=tmp_path / "cache", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_cache_can_be_listed_and_emptied(finished: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    import shutil
+
+    board, _, cache = finished
+    shutil.copytree(cache, tmp_path / "cache")
+    listed = vestige("cache", "ls", cache=tmp_path / "cache", cwd=tmp_path)
+    assert "train" in listed.stdout and "artifacts" in listed.stdout
+    assert "would remove" in vestige("cache", "gc", "--keep-days", 0, "--dry-run", cache=tmp_path / "cache", cwd=tmp_path).stdout
+    vestige("cache", "gc", "--keep-days", 0, cache=tmp_path / "cache", cwd=tmp_path)
+    assert "0 artifacts" in vestige("cache", "ls", cache=tmp_path / "cache", cwd=tmp_path).stdout
+    assert vestige("plan", board, cache=tmp_path / "cache", cwd=tmp_path).returncode == 0
