@@ -34,7 +34,7 @@ def start_up() -> None:
     torch_seconds = seconds(process("-c", "import torch"), 5)
     for name in ("--help", "plugins"):
         own = seconds(process("-m", "vestige", name), 5)
-        print(f"start-up   vestige {name}: {own:.2f} s, {own / torch_seconds:.2f} × `import torch` ({torch_seconds:.2f} s)")
+        print(f"start-up   {name}: {own:.2f} s, {own / torch_seconds:.2f} of `import torch` ({torch_seconds:.1f} s)")
 
 
 def scoring() -> None:
@@ -52,7 +52,9 @@ def scoring() -> None:
         few = histories.take(np.arange(beamed))
         encoder, decoder, _ = model.question(few)
 
-        def beam(model: T5Recommender = model, encoder: torch.Tensor = encoder, decoder: torch.Tensor = decoder) -> None:
+        def beam(
+            model: T5Recommender = model, encoder: torch.Tensor = encoder, decoder: torch.Tensor = decoder
+        ) -> None:
             # One item token after the recent ones; special tokens are no items.
             model.module.generate(
                 encoder,
@@ -155,7 +157,7 @@ def training(limit: float) -> None:
     class Watch(TrainerCallback):
         """Stops at the goal, or at the limit; the time of looking is not counted."""
 
-        def on_step_end(self, args, state, control, **rest):  # noqa: ANN001, ANN003, ANN201
+        def on_step_end(self, args, state, control, **rest):
             if state.global_step % 100:
                 return
             clock["spent"] += time.perf_counter() - clock["since"]
@@ -194,7 +196,7 @@ def training(limit: float) -> None:
         )
     else:
         print(
-            f"training   ml-100k, test hit@10 {goal:.3f}: ours {our_seconds:.0f} s, one target a sample with Trainer had "
+            f"training   ml-100k, test hit@10 {goal:.3f}: ours {our_seconds:.0f} s, one target a sample (Trainer) had "
             f"{clock['best']:.3f} after {clock['spent']:.0f} s, ratio above {clock['spent'] / our_seconds:.1f}"
         )
 

@@ -73,7 +73,9 @@ def environment(cache: Path, python_path: Path | None = None) -> dict[str, str]:
     return env
 
 
-def vestige(*words: object, cache: Path, cwd: Path, python_path: Path | None = None) -> subprocess.CompletedProcess[str]:
+def vestige(
+    *words: object, cache: Path, cwd: Path, python_path: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Runs the command line to its end."""
     return subprocess.run(
         [sys.executable, "-m", "vestige", *map(str, words)],

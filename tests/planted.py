@@ -36,8 +36,10 @@ class Planted:
         out = {}
         for view, queries in views.queries.items():
             z = self.logits(queries).astype(np.float64)
-            log_p = z - np.log(np.exp(z - z.max(axis=1, keepdims=True)).sum(axis=1, keepdims=True)) - z.max(
-                axis=1, keepdims=True
+            log_p = (
+                z
+                - np.log(np.exp(z - z.max(axis=1, keepdims=True)).sum(axis=1, keepdims=True))
+                - z.max(axis=1, keepdims=True)
             )
             out[view] = score_queries(_Fixed(log_p.astype(np.float32)), queries, n_items)
         return out

@@ -25,7 +25,7 @@ def main(folder: Path) -> None:
         assert low <= 0.5 <= high, f"{honest} is told apart: [{low:.3f}, {high:.3f}]"
     gap = results.difference("do_nothing", "retrain", "hit@10/forget")
     assert gap is not None and gap.interval[0] > 0, f"base does not remember: {gap}"
-    print(f"smoke: base's calibrated AUC is at least {power[0]:.3f}, its memory of F at least {gap.interval[0]:.3f} hit@10")
+    print(f"base's calibrated AUC is at least {power[0]:.3f}, its memory of F at least {gap.interval[0]:.3f} hit@10")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ FULL = TINY.replace("recheck = false", "swap = true") + (
 )
 
 
-def run(board: Path, out: Path, cache: Path, *more: object, python_path: Path | None = None):  # noqa: ANN201
+def run(board: Path, out: Path, cache: Path, *more: object, python_path: Path | None = None):
     return vestige("run", board, "--out", out, *more, cache=cache, cwd=board.parent, python_path=python_path)
 
 
@@ -171,6 +171,46 @@ def test_two_runs_at_once_train_nothing_twice(finished: tuple[Path, Path, Path],
     assert deterministic(tmp_path / "one") == deterministic(tmp_path / "two") == deterministic(out)
 
 
+@pytest.mark.parametrize(
+    ("request_table", "holdout"),
+    [
+        ('kind = "interactions"\ncount = 12\npercent = 20\nselect = "latest"', ""),
+        ('kind = "interactions"\nfile = "forget.tsv"', ""),
+        ('file = "users.txt"', ""),
+        ("count = 6", '[holdout]\nrule = "temporal"\n'),
+    ],
+)
+def test_other_requests_and_holdouts(tmp_path: Path, request_table: str, holdout: str) -> None:
+    """From a file, whose timestamps interleave users; forgotten by position, by list, and under a temporal holdout."""
+    import numpy as np
+
+    from vestige_datasets.readers import read
+
+    rng = np.random.default_rng(0)
+    rows = [(u, i, 1 + i % 5, int(rng.integers(0, 10**6))) for u in range(50) for i in rng.permutation(40)[:14]]
+    board = tmp_path / "tiny"
+    board.mkdir()
+    (board / "data.inter").write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
+    data = read(board / "data.inter")
+    events = [data.offsets[u] + 5 for u in range(10)]
+    listed = [f"{data.user_ids[data.user[e]]}\t{data.item_ids[data.item[e]]}" for e in events]
+    (board / "forget.tsv").write_text("\n".join(listed))
+    (board / "users.txt").write_text("\n".join(data.user_ids[:6]))
+    text = FULL.replace("count = 8", request_table).replace("[request]", holdout + "[request]")
+    start, _, rest = text.partition("[dataset]")
+    text = start + '[dataset]\nname = "interactions"\npath = "data.inter"\n' + rest[rest.index("[") :]
+    (board / "board.toml").write_text(text)
+    done = run(board, tmp_path / "out", tmp_path / "cache")
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "out" / "results.csv")
+    value = table.set_index(["label", "metric", "view"]).value
+    other = "affected" if "interactions" in request_table else "unseen"
+    assert not pd.isna(value["dual_memory (published)", "hit@10", other])
+    assert pd.isna(value["do_nothing", "auc_raw", "forget"]) == ("file" in request_table)
+    assert not pd.isna(value["do_nothing", "auc_swap", "forget"])
+    assert str(tmp_path) not in (tmp_path / "out" / "records" / "finetune-s0.json").read_text()
+
+
 METHOD = """
 import vestige
 from vestige.specs import MethodSpec
@@ -259,7 +299,15 @@ def test_a_broken_method_costs_its_row_and_never_the_board(tmp_path: Path, finis
     # An edit of one method runs it again, and nothing else.
     (site / "strange_methods.py").write_text(METHODS + "\n# edited\n")
     planned = vestige(
-        "plan", board, "--method", "copies", "--method", "dual_memory:e1_stable", cache=cache, cwd=tmp_path, python_path=site
+        "plan",
+        board,
+        "--method",
+        "copies",
+        "--method",
+        "dual_memory:e1_stable",
+        cache=cache,
+        cwd=tmp_path,
+        python_path=site,
     )
     rows = {line.split()[0]: line.split()[-2:] for line in planned.stdout.splitlines() if "-s0" in line}
     assert rows["copies-s0"] == ["would", "run"]
@@ -420,7 +468,10 @@ def test_the_cache_can_be_listed_and_emptied(finished: tuple[Path, Path, Path], 
     shutil.copytree(cache, tmp_path / "cache")
     listed = vestige("cache", "ls", cache=tmp_path / "cache", cwd=tmp_path)
     assert "train" in listed.stdout and "artifacts" in listed.stdout
-    assert "would remove" in vestige("cache", "gc", "--keep-days", 0, "--dry-run", cache=tmp_path / "cache", cwd=tmp_path).stdout
+    assert (
+        "would remove"
+        in vestige("cache", "gc", "--keep-days", 0, "--dry-run", cache=tmp_path / "cache", cwd=tmp_path).stdout
+    )
     vestige("cache", "gc", "--keep-days", 0, cache=tmp_path / "cache", cwd=tmp_path)
     assert "0 artifacts" in vestige("cache", "ls", cache=tmp_path / "cache", cwd=tmp_path).stdout
     assert vestige("plan", board, cache=tmp_path / "cache", cwd=tmp_path).returncode == 0

@@ -51,7 +51,7 @@ def test_broken_plugins_cost_one_line_each_and_the_good_one_works(
     assert found.origin(found.get(MethodSpec, "shrink")).distribution == "good"
     # The one that was refused for its argument is not called later.
     found.hook.vestige_cell_started(board="b", cell="c")
-    with pytest.raises(plugins.VestigeError, match="broken plugins: .*misspells"):
+    with pytest.raises(plugins.VestigeError, match=r"broken plugins: .*misspells"):
         plugins.load(strict=True)
 
 
@@ -68,11 +68,11 @@ def test_listing_imports_nothing_heavy(tmp_path: Path) -> None:
     assert done.stdout.strip() == "[]"
     for words in (["--help"], ["plugins"], ["--version"]):
         code = (
-            "import sys, atexit; sys.argv = ['vestige', *%r]\n"
+            f"import sys, atexit; sys.argv = ['vestige', *{words!r}]\n"
             "from vestige import plugins\n"
             "atexit.register(lambda: sys.stderr.write(str([m for m in plugins.HEAVY if m in sys.modules])))\n"
             "from vestige.cli import main; main()"
-        ) % words
+        )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stderr.strip() == "[]", words
 

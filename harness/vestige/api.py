@@ -167,6 +167,7 @@ def run(
             str(planned.store.root), workers, planned.board.config.threads, limits.seconds, limits.memory_mib
         )
     )
+    planned.store.sweep()
     missing = planned.plan.missing(planned.store)
     told.planned(missing)
     observers = _Observers(planned, told)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from vestige.measuring.contract import Context, Measurement
 from vestige_metrics.configs import NoSettings
 
-
 REQUESTS = (1, 10, 100)
 
 
@@ -16,7 +15,7 @@ class Cost:
         del config
 
     def measure(self, context: Context) -> Iterator[Measurement]:
-        """`seconds`, the ratios `cost_seconds`, `cost_flops`, …, and `cost_amortised@n` over n requests; below 1 is cheaper.
+        """`seconds`, the ratios `cost_seconds`, `cost_flops`, …, and `cost_amortised@n` for n requests.
 
         Amortised: (set-up / n + the rest) over the seconds of one retraining.
         """

@@ -11,7 +11,7 @@ from vestige.errors import InputError
 EVENTS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(0, 6)), min_size=1, max_size=80)
 
 
-def build(events: list[tuple[int, int, int]], core: int = 0):  # noqa: ANN201
+def build(events: list[tuple[int, int, int]], core: int = 0):
     table = np.asarray(events)
     return from_columns(table[:, 0], table[:, 1], None, table[:, 2], "test", core)
 

@@ -62,7 +62,9 @@ def test_longest_takes_the_longest() -> None:
     assert lengths[pool].min() >= np.sort(lengths)[-10]
 
 
-@given(seed=st.integers(0, 1000), percent=st.sampled_from([5.0, 10.0, 25.0]), select=st.sampled_from(["latest", "random"]))
+@given(
+    seed=st.integers(0, 1000), percent=st.sampled_from([5.0, 10.0, 25.0]), select=st.sampled_from(["latest", "random"])
+)
 @settings(max_examples=40, deadline=None)
 def test_interactions_come_in_adjacent_pairs(seed: int, percent: float, select: str) -> None:
     request = RequestConfig(kind="interactions", count=10, percent=percent, select=select)  # type: ignore[arg-type]

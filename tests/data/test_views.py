@@ -5,8 +5,8 @@ import pytest
 
 from tests.planted import setting, world
 from vestige.data.request import HoldoutConfig, Part, RequestConfig, draw
-from vestige.data.views import PER_USER, build, jaccard, neighbours
 from vestige.data.sequences import sequences
+from vestige.data.views import PER_USER, build, jaccard, neighbours
 
 DATA, SPLIT, VIEWS = setting()
 

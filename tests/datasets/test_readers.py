@@ -72,7 +72,9 @@ def test_a_fingerprint_is_of_the_content_and_not_of_the_place(tmp_path: Path) ->
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.inter").write_text("1\t2\t3\t4\n")
-        prints.append(InteractionsFile(InteractionsConfig(path=str(tmp_path / name / "a.inter")), tmp_path).fingerprint())
+        prints.append(
+            InteractionsFile(InteractionsConfig(path=str(tmp_path / name / "a.inter")), tmp_path).fingerprint()
+        )
     assert prints[0] == prints[1]
 
 

@@ -19,12 +19,12 @@ from vestige.recommenders.t5 import T5Recommender
 from vestige.recommenders.t5_config import T5RecommenderConfig
 from vestige_datasets.configs import SyntheticConfig
 from vestige_datasets.synthetic import Synthetic
+from vestige_methods.configs import FinetuneConfig, NoSettings
 from vestige_methods.dual_memory.config import PRESETS, DualMemoryConfig
 from vestige_methods.dual_memory.method import DualMemory, _positive_pools
 from vestige_methods.dual_memory.model import DualMemoryModel, weights_checksum
 from vestige_methods.dual_memory.router import augmented, choose_threshold, labelled_histories, prefixes
 from vestige_methods.finetune import Finetune
-from vestige_methods.configs import FinetuneConfig, NoSettings
 from vestige_methods.retrain import Retrain
 
 DATA = Synthetic(SyntheticConfig(users=60, items=40, events=16, tastes=4), Path()).load()
@@ -35,13 +35,13 @@ QUICK = DualMemoryConfig(**{**PRESETS["published"], "epochs": 10, "lr": 1e-2, "b
 CATALOGUE = Catalogue(tuple(DATA.item_ids.tolist()))
 
 
-def base_of(split) -> T5Recommender:  # noqa: ANN001
+def base_of(split) -> T5Recommender:
     model = T5Recommender(TINY, CATALOGUE)
     model.fit(training(DATA, split, [Part.RETAINED, Part.FORGET]), 0, silent)
     return model
 
 
-def task_for(kind: str, part: Part = Part.FORGET, data=DATA) -> Task:  # noqa: ANN001
+def task_for(kind: str, part: Part = Part.FORGET, data=DATA) -> Task:
     split = draw(data, RequestConfig(kind=kind, count=8, percent=20), HoldoutConfig(), 0)  # type: ignore[arg-type]
     return make_task(
         data,
@@ -57,14 +57,14 @@ def task_for(kind: str, part: Part = Part.FORGET, data=DATA) -> Task:  # noqa: A
 
 
 @pytest.fixture(scope="module", params=["users", "interactions"])
-def done(request):  # noqa: ANN001, ANN201
+def done(request):
     task = task_for(request.param)
     before = weights_checksum(task.recommender.module)
     result = DualMemory(QUICK).unlearn(task)
     return task, before, result
 
 
-def test_main_is_not_changed_and_unrouted_rows_are_bit_identical(done) -> None:  # noqa: ANN001
+def test_main_is_not_changed_and_unrouted_rows_are_bit_identical(done) -> None:
     task, before, result = done
     assert weights_checksum(task.recommender.module) == before
     histories = prefixes(task.retained, 2, np.random.default_rng(0))
@@ -75,7 +75,7 @@ def test_main_is_not_changed_and_unrouted_rows_are_bit_identical(done) -> None: 
     assert np.array_equal(own[~routed], base[~routed])
 
 
-def test_routed_rows_are_answered_by_the_side(done) -> None:  # noqa: ANN001
+def test_routed_rows_are_answered_by_the_side(done) -> None:
     task, _, result = done
     histories = task.forget.histories
     router = result.model.parts().router
@@ -85,14 +85,16 @@ def test_routed_rows_are_answered_by_the_side(done) -> None:  # noqa: ANN001
     assert own[routed] == pytest.approx(side[routed], abs=1e-4)
 
 
-def test_the_side_memory_suppresses_what_it_must(done) -> None:  # noqa: ANN001
+def test_the_side_memory_suppresses_what_it_must(done) -> None:
     task, _, result = done
     rows = np.arange(len(task.forget))
-    main, side = (m.score(task.forget.histories)[rows, task.forget.targets] for m in (result.model.main, result.model.side))
+    main, side = (
+        m.score(task.forget.histories)[rows, task.forget.targets] for m in (result.model.main, result.model.side)
+    )
     assert side.mean() < main.mean() - 0.5
 
 
-def test_it_comes_back_from_its_files(done, tmp_path: Path) -> None:  # noqa: ANN001
+def test_it_comes_back_from_its_files(done, tmp_path: Path) -> None:
     task, _, result = done
     (tmp_path / "base").mkdir()
     (tmp_path / "dual").mkdir()
@@ -120,7 +122,7 @@ def test_equal_seeds_give_equal_models() -> None:
     assert one.threshold == two.threshold
 
 
-def test_soft_routing_lies_between_both_memories(done) -> None:  # noqa: ANN001
+def test_soft_routing_lies_between_both_memories(done) -> None:
     task, _, result = done
     model = result.model
     soft = DualMemoryModel(model.main, model.adapter, model.router, model.threshold, ("encoder", "decoder"), "soft")
@@ -142,7 +144,14 @@ def test_no_test_or_never_trained_item_is_in_the_task(kind: str) -> None:
     planted = from_columns(DATA.user, np.where(items == canary, 999, items), None, DATA.timestamp, "canary")
     canary_item = planted.item_ids.tolist().index("999")
     task = make_task(
-        planted, split, Part.FORGET, recommender=None, seed=0, device="cpu", budget=Budget(1, 1), progress=silent,
+        planted,
+        split,
+        Part.FORGET,
+        recommender=None,
+        seed=0,
+        device="cpu",
+        budget=Budget(1, 1),
+        progress=silent,
         fresh=None,
     )
     for held in (task.retained.items, task.forget_sequences.items, task.forget.histories.items, task.forget.targets):
@@ -152,7 +161,14 @@ def test_no_test_or_never_trained_item_is_in_the_task(kind: str) -> None:
     assert (pools.lengths > 0).all()
     # In the world where F and T change places, it is T that must be forgotten, and F that must not be seen.
     swapped = make_task(
-        planted, split, Part.UNSEEN, recommender=None, seed=0, device="cpu", budget=Budget(1, 1), progress=silent,
+        planted,
+        split,
+        Part.UNSEEN,
+        recommender=None,
+        seed=0,
+        device="cpu",
+        budget=Budget(1, 1),
+        progress=silent,
         fresh=None,
     )
     assert canary_item in swapped.forget.targets

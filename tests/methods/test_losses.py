@@ -74,7 +74,7 @@ def test_stability_is_kl_of_main_from_side() -> None:
         lambda s: losses.stability(s, M),
     ],
 )
-def test_gradients(term) -> None:  # noqa: ANN001
+def test_gradients(term) -> None:
     assert torch.autograd.gradcheck(term, (S.clone().requires_grad_(True),))
 
 

@@ -26,7 +26,7 @@ def judged(model: Planted, swapped: str | None = None, **more: Planted) -> Conte
     return context(DATA, SPLIT, VIEWS, {**ROLES, "unlearned": model, **more}, swapped=swapped)
 
 
-def membership(ctx: Context):  # noqa: ANN201
+def membership(ctx: Context):
     return by_name(Membership(NoSettings()).measure(ctx))
 
 
@@ -68,7 +68,10 @@ def test_swap_cancels_what_makes_f_easy() -> None:
     """F is easy for every model alike: raw AUC is fooled, swap is not."""
     easy = [Planted(remembers(SPLIT.forget_users, 2.0, seed, N)) for seed in (21, 22)]
     ctx = context(
-        DATA, SPLIT, VIEWS, {**ROLES, "unlearned": easy[0], "other": easy[1], "gold": easy[0], "control": easy[1]},
+        DATA,
+        SPLIT,
+        VIEWS,
+        {**ROLES, "unlearned": easy[0], "other": easy[1], "gold": easy[0], "control": easy[1]},
         swapped="other",
     )
     found = membership(ctx)
@@ -159,11 +162,11 @@ def test_the_router_metric_reads_the_router() -> None:
 def test_fidelity_is_0_for_base_and_1_for_another_gold() -> None:
     from dataclasses import replace
 
-    def fidelity(model: Planted):  # noqa: ANN202
+    def fidelity(model: Planted):
         ctx = judged(model)
         forget = VIEWS.queries["forget"]
 
-        def answers(of: Planted):  # noqa: ANN202
+        def answers(of: Planted):
             matrix = of.logits(forget)
             log_p = matrix - np.log(np.exp(matrix).sum(axis=1, keepdims=True))
             return lambda: _Fixed(log_p)

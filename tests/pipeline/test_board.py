@@ -21,8 +21,16 @@ def load(folder: Path, text: str, **more: object) -> boards.Board:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('name = "synthetic"', 'name = "syntetic"', r"\[dataset\]: unknown dataset 'syntetic'; did you mean 'synthetic'"),
-        ('name = "finetune"', 'name = "finetun"', r"\[\[method\]\] 1: unknown method 'finetun'; did you mean 'finetune'"),
+        (
+            'name = "synthetic"',
+            'name = "syntetic"',
+            r"\[dataset\]: unknown dataset 'syntetic'; did you mean 'synthetic'",
+        ),
+        (
+            'name = "finetune"',
+            'name = "finetun"',
+            r"\[\[method\]\] 1: unknown method 'finetun'; did you mean 'finetune'",
+        ),
         ("share = 0.4", 'preset = "strong"', r"unknown preset 'strong'"),
         ("share = 0.4", "shar = 0.4", r"unknown key 'shar'; did you mean 'share'"),
         ("share = 0.4", 'share = "much"', r"share: .*valid number.*'much'"),
@@ -38,7 +46,11 @@ def load(folder: Path, text: str, **more: object) -> boards.Board:
         ("threads = 1", 'device = "gpu"', r"device"),
         ("[request]", '[metrics]\nnames = ["rankin"]\n[request]', r"unknown metric 'rankin'; did you mean 'ranking'"),
         ("[request]", "[metrics]\nk = [0]\n[request]", r"metrics.k.0: .*greater than 0"),
-        ("[request]", '[tolerance]\n"hit@11/retain" = 0.1\n[request]', r"unknown metric 'hit@11'; did you mean 'hit@10'"),
+        (
+            "[request]",
+            '[tolerance]\n"hit@11/retain" = 0.1\n[request]',
+            r"unknown metric 'hit@11'; did you mean 'hit@10'",
+        ),
         ("[request]", '[tolerance]\n"hit@10/retian" = 0.1\n[request]', r"unknown view 'retian'; did you mean 'retain'"),
         ("d_model = 16", "d_modle = 16", r"\[recommender\]: unknown key 'd_modle'; did you mean 'd_model'"),
         ("d_model = 16", "d_model = 15", r"multiple of heads"),

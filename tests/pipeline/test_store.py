@@ -107,9 +107,11 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
 def test_what_killed_makers_left_is_swept(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.make("train", "k", fill)
-    (tmp_path / "tmp" / "left").mkdir()
-    assert store.sweep(older_than=3600) == 0
-    assert store.sweep(older_than=0) == 1
+    (tmp_path / "tmp" / "train-killed.x1").mkdir()
+    (tmp_path / "tmp" / "train-working.x2").mkdir()
+    with Store(tmp_path).lock("train", "working"):
+        assert store.sweep() == 1
+    assert [f.name for f in (tmp_path / "tmp").iterdir()] == ["train-working.x2"]
     assert [a.key for a in store.artifacts()] == ["k"]
     store.remove(store.artifacts()[0])
     assert store.artifacts() == []

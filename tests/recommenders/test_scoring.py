@@ -28,7 +28,7 @@ class Fixed:
         raise AssertionError
 
 
-def ask(scores: list[list[float]], histories: list[list[int]], targets: list[int]):  # noqa: ANN201
+def ask(scores: list[list[float]], histories: list[list[int]], targets: list[int]):
     queries = Queries(sequences(histories), np.asarray(targets, np.int32), np.arange(len(targets), dtype=np.int32))
     return score_queries(Fixed(np.asarray(scores, np.float32)), queries, len(scores[0]))
 

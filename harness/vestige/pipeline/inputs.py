@@ -82,14 +82,8 @@ def prepare(board: Board, store: Store, fetch: bool = True, progress: Progress =
 
 
 def load_data(store: Store, content_hash: str) -> Interactions:
-    """Interactions from the store.
-
-    Raises:
-        InputError: They are not there.
-    """
-    artifact = store.get("data", content_hash)
-    if artifact is None:
-        raise InputError(f"{store.folder('data', content_hash)}: the data is gone from the store; run the board again.")
+    """Interactions from the store; a `StoreError` where they are not there."""
+    artifact = store.require("data", content_hash)
     table = pq.read_table(artifact.folder / "interactions.parquet")
     ids = json.loads((artifact.folder / "ids.json").read_bytes())
     columns = {name: table[name].to_numpy() for name in table.column_names}
@@ -102,14 +96,8 @@ def load_data(store: Store, content_hash: str) -> Interactions:
 
 
 def load_split(store: Store, key: str) -> Split:
-    """A split from the store.
-
-    Raises:
-        InputError: It is not there.
-    """
-    artifact = store.get("split", key)
-    if artifact is None:
-        raise InputError(f"{store.folder('split', key)}: the split is gone from the store; run the board again.")
+    """A split from the store; a `StoreError` where it is not there."""
+    artifact = store.require("split", key)
     arrays = load_file(artifact.folder / "split.safetensors")
     values: dict[str, Any] = {**arrays, **{name: artifact.meta[name] for name in ("kind", "exchangeable", "notes")}}
     return Split(**values)

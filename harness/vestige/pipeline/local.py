@@ -216,7 +216,7 @@ class _Worker:
         if not self._ready and time.monotonic() - self._started > START_SECONDS:
             self.stop()
             raise VestigeError(f"a worker process did not start within {START_SECONDS:.0f} s.")
-        if self.job.stage != "unlearn" or self._clock.running_since is None:
+        if self.job.stage not in ("unlearn", "score") or self._clock.running_since is None:
             return None
         seconds, mib = self._settings.seconds, self._settings.memory_mib
         ran = self._seconds()

@@ -99,6 +99,8 @@ class _Planner:
         self.roles += ["swap"] if config.swap else []
         self.environment = {"device": config.device, "threads": config.threads, "versions": library_versions()}
         self.inputs_payload = {"data": inputs.content_hash, "split": inputs.split_key}
+        # How far back training reaches decides what may be asked, and every model is asked the same.
+        self.views = {"seed": seed, "recommender": describe(board.recommender)}
         self.models = {role: self._train(role) for role in (*self.roles, "popularity")}
         self.scored = {role: self._score(model) for role, model in self.models.items()}
 
@@ -173,7 +175,7 @@ class _Planner:
             "stage": "score",
             "version": VERSIONS["score"],
             **self.inputs_payload,
-            "views_seed": self.seed,
+            "views": self.views,
             "model": model,
             **self.environment,
         }
@@ -194,7 +196,7 @@ class _Planner:
             "stage": "measure",
             "version": VERSIONS["measure"],
             **self.inputs_payload,
-            "views_seed": self.seed,
+            "views": self.views,
             "row": row,
             "subject": subject,
             "swapped": swapped,

@@ -18,7 +18,6 @@ from vestige.data.interactions import Interactions
 from vestige.data.request import Part, Split, select, training
 from vestige.data.sequences import Sequences
 from vestige.data.views import Queries, Views
-from vestige.errors import StoreError
 from vestige.measuring.contract import Context, CostOf, Measurement, Subject
 from vestige.measuring.statistics import Bootstrap
 from vestige.methods import Budget, Loads, Method, Task, Unlearned
@@ -69,7 +68,7 @@ class Workbench:
     def _unlearn(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
         inputs = self._inputs_of(payload)
         fresh = partial(self._fresh, payload["recommender"], inputs, payload["device"])
-        base = self._artifact("train", payload["base"])
+        base = self.store.require("train", payload["base"])
         method = self._method(payload["method"])
         recommender = self._recommender(payload["recommender"], base, inputs, payload["device"])
         task = make_task(
@@ -100,7 +99,7 @@ class Workbench:
     def _score(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
         inputs = self._inputs_of(payload)
         model = self._model(payload["model"], inputs, payload["device"])
-        views = inputs.views(payload["views_seed"], self._reach(payload["model"], inputs, payload["device"]))
+        views = self._views(payload, inputs)
         n_items = inputs.data.n_items
         scores: dict[str, Scores] = {}
         asked, seconds = 0, 0.0
@@ -124,7 +123,7 @@ class Workbench:
         context = Context(
             data=inputs.data,
             split=inputs.split,
-            views=inputs.views(payload["views_seed"], self._reach(payload["roles"]["base"], inputs, device)),
+            views=self._views(payload, inputs),
             row=payload["row"],
             subject=subject,
             swapped=swapped or None,
@@ -139,7 +138,7 @@ class Workbench:
             measurements += [(described["name"], measurement) for measurement in metric.measure(context)]
         _save_measurements(measurements, folder)
         unlearned = payload["subject"]["stage"] == "unlearn"
-        notes = self._artifact("unlearn", payload["subject"]["key"]).meta["notes"] if unlearned else {}
+        notes = self.store.require("unlearn", payload["subject"]["key"]).meta["notes"] if unlearned else {}
         return {"notes": notes, "cost": asdict(subject.cost)}
 
     # -- what stages are made of ------------------------------------------------------------------------------
@@ -149,12 +148,6 @@ class Workbench:
         if self._inputs is None or self._inputs[0] != key:
             self._inputs = (key, _Inputs(load_data(self.store, key[0]), load_split(self.store, key[1])))
         return self._inputs[1]
-
-    def _artifact(self, stage: str, key: str) -> Artifact:
-        artifact = self.store.get(stage, key)
-        if artifact is None:
-            raise StoreError(f"{self.store.folder(stage, key)}: it is gone from the store; run the board again.")
-        return artifact
 
     def _plugin(self, described: Mapping[str, Any]) -> Any:
         """A plugin's object, made from its resolved configuration."""
@@ -185,26 +178,25 @@ class Workbench:
 
     def _model(self, model: Mapping[str, Any], inputs: "_Inputs", device: str) -> Scorer:
         """Loads a role's or a method's model."""
-        artifact = self._artifact(model["stage"], model["key"])
+        artifact = self.store.require(model["stage"], model["key"])
         if model["stage"] == "train":
             return self._recommender(model["recommender"], artifact, inputs, device)
         method = self._method(model["method"])
         if isinstance(method, Loads):
-            base = self._recommender(model["recommender"], self._artifact("train", model["base"]), inputs, device)
+            base = self._recommender(model["recommender"], self.store.require("train", model["base"]), inputs, device)
             return method.load(artifact.folder, base)
         return self._recommender(model["recommender"], artifact, inputs, device)
 
-    def _reach(self, model: Mapping[str, Any], inputs: "_Inputs", device: str) -> int | None:
-        if model["recommender"]["name"] == "popularity":
-            return None
-        return self._fresh(model["recommender"], inputs, device).reach
+    def _views(self, payload: Mapping[str, Any], inputs: "_Inputs") -> Views:
+        asked = payload["views"]
+        return inputs.views(asked["seed"], self._fresh(asked["recommender"], inputs, payload["device"]).reach)
 
     def _subject(self, model: Mapping[str, Any], inputs: "_Inputs", device: str) -> Subject:
-        artifact = self._artifact(model["stage"], model["key"])
-        scored = self._artifact("score", model["scores"])
+        artifact = self.store.require(model["stage"], model["key"])
+        scored = self.store.require("score", model["scores"])
         stored = artifact.bytes
         if model["stage"] == "unlearn" and isinstance(self._method(model["method"]), Loads):
-            stored += self._artifact("train", model["base"]).bytes  # it answers with the base's weights too
+            stored += self.store.require("train", model["base"]).bytes  # it answers with the base's weights too
         return Subject(
             name=model["role"],
             scores=load_scores(scored.folder / "scores.safetensors"),

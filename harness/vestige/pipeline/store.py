@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +81,17 @@ class Store:
         size = sum((folder / name).stat().st_size for name in manifest["files"])
         return Artifact(stage, key, folder, manifest["meta"], size)
 
+    def require(self, stage: str, key: str) -> Artifact:
+        """The artifact.
+
+        Raises:
+            StoreError: It is not there, or was damaged.
+        """
+        artifact = self.get(stage, key)
+        if artifact is None:
+            raise StoreError(f"{self.folder(stage, key)}: it is gone from the store; run the board again.")
+        return artifact
+
     def make(self, stage: str, key: str, fill: Callable[[Path], Meta]) -> tuple[Artifact, bool]:
         """The artifact, made by `fill(folder) → meta` if it is not there; and whether it was made now.
 
@@ -98,7 +108,7 @@ class Store:
             with _guarded(self.root):
                 self.root.mkdir(parents=True, exist_ok=True)
                 (self.root / "tmp").mkdir(exist_ok=True)
-                partial = Path(tempfile.mkdtemp(dir=self.root / "tmp"))
+                partial = Path(tempfile.mkdtemp(prefix=f"{stage}-{key}.", dir=self.root / "tmp"))
             try:
                 meta = fill(partial)
                 with _guarded(self.root):
@@ -141,13 +151,17 @@ class Store:
         with self.lock(artifact.stage, artifact.key), _guarded(self.root):
             shutil.rmtree(artifact.folder)
 
-    def sweep(self, older_than: float = 3600.0) -> int:
-        """Removes what killed processes left half made, `older_than` seconds ago or more; returns how many."""
+    def sweep(self) -> int:
+        """Removes what killed processes left half made; what somebody works on is locked, and stays. Returns how many."""
         swept = 0
         for partial in (self.root / "tmp").glob("*"):
-            if time.time() - partial.stat().st_mtime >= older_than:
-                shutil.rmtree(partial, ignore_errors=True)
-                swept += 1
+            lock = filelock.FileLock(self.root / "locks" / f"{partial.name.partition('.')[0]}.lock")
+            try:
+                with lock.acquire(timeout=0):
+                    shutil.rmtree(partial, ignore_errors=True)
+                    swept += 1
+            except filelock.Timeout:
+                continue
         return swept
 
     def _fault(self, folder: Path) -> str:

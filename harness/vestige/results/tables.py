@@ -8,6 +8,7 @@ from tabulate import tabulate
 
 from vestige.pipeline.store import write_atomically
 from vestige.results.pooling import Pooled, Results
+from vestige.results.records import Finished
 
 POWER = 0.6
 """An attack counts only if the lower bound of its AUC on base is above this."""
@@ -292,10 +293,7 @@ def _failures(results: Results) -> str:
     return "\n".join(lines)
 
 
-def _tidy(item: object) -> list[list[object]]:
-    from vestige.results.records import Finished
-
-    assert isinstance(item, Finished)
+def _tidy(item: Finished) -> list[list[object]]:
     identity, outcome = item.record.identity, item.record.outcome
     method = identity.method
     head: list[object] = [
