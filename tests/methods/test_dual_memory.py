@@ -23,7 +23,7 @@ from vestige_methods.configs import FinetuneConfig, NoSettings
 from vestige_methods.dual_memory.config import PRESETS, DualMemoryConfig
 from vestige_methods.dual_memory.method import DualMemory, _positive_pools
 from vestige_methods.dual_memory.model import DualMemoryModel, weights_checksum
-from vestige_methods.dual_memory.router import augmented, choose_threshold, labelled_histories, prefixes
+from vestige_methods.dual_memory.router import choose_threshold, labelled_histories, prefixes, shortened
 from vestige_methods.finetune import Finetune
 from vestige_methods.retrain import Retrain
 
@@ -199,18 +199,19 @@ def test_the_threshold_reaches_its_precision() -> None:
 
 def test_router_histories_hold_out_and_shorten() -> None:
     rng = np.random.default_rng(0)
-    retained, forget = sequences([[1, 2, 3, 4, 5, 6]] * 8), sequences([[7, 8, 9, 10]] * 4, [8, 9, 10, 11])
+    retained, forget = sequences([[1, 2, 3, 4, 5, 6]] * 80), sequences([[7, 8, 9, 10]] * 40, list(range(80, 120)))
     found = labelled_histories(retained, forget, True, 8, rng)
-    assert found.forget.sum() == 4 * 8
-    assert (found.rows.lengths > 0).all()
-    held = {int(u) for u in found.rows.users[found.held_out & ~found.forget]}
-    trained = {int(u) for u in found.rows.users[~found.held_out & ~found.forget]}
-    assert held and trained and not held & trained
-    mass = found.weight[found.held_out]
-    assert mass[found.forget[found.held_out]].sum() == pytest.approx(4)
-    assert mass[~found.forget[found.held_out]].sum() == pytest.approx(8)
-    short = augmented(sequences([list(range(30))] * 50), np.ones(50, np.bool_), rng)
-    assert (short.lengths >= 1).all() and short.lengths.min() < 30
+    rows = [found.rows.row(i).tolist() for i in range(len(found.rows))]
+    assert all(rows) and all((row[0] >= 7) == label for row, label in zip(rows, found.forget, strict=True))
+    assert rows.count([1, 2, 3, 4, 5, 6]) >= 80  # everybody's whole sequence
+    # Held-out histories stand for as many users as there are, and are never shortened.
+    assert found.weight[found.forget].sum() - found.weight[found.forget & ~found.held_out].sum() == pytest.approx(40)
+    assert found.weight[~found.forget & found.held_out].sum() == pytest.approx(80)
+    held = [row for row, out in zip(rows, found.held_out, strict=True) if out]
+    assert held and all(row == list(range(row[0], row[0] + len(row))) and row[0] in (1, 7) for row in held)
+    short = shortened(sequences([list(range(30))] * 50), rng)
+    assert (short.lengths >= 1).all() and short.lengths.max() < 30
+    assert all(short.row(i)[-1] == 29 for i in range(50))
 
 
 def test_finetune_moves_and_retrain_starts_anew() -> None:

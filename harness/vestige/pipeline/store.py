@@ -152,7 +152,7 @@ class Store:
             shutil.rmtree(artifact.folder)
 
     def sweep(self) -> int:
-        """Removes what killed processes left half made; what somebody works on is locked, and stays. Returns how many."""
+        """Removes what killed processes left half made, and returns how many; what somebody works on is locked."""
         swept = 0
         for partial in (self.root / "tmp").glob("*"):
             lock = filelock.FileLock(self.root / "locks" / f"{partial.name.partition('.')[0]}.lock")

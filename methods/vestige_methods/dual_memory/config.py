@@ -31,7 +31,7 @@ class DualMemoryConfig(Config):
         router_hidden, router_dropout, router_lr, router_weight_decay, router_epochs, router_batch_size: Of the router.
         router_layers: Which activations of the main memory it sees: the average state of every layer of these stacks.
         router_histories: At most so many histories of each forgotten user, and half as many of each retained one, are
-            drawn for it; a quarter chooses the threshold, and half of the others are truncated or sampled.
+            drawn for it; a quarter chooses the threshold, and a quarter of the others is added once more, shortened.
         target_precision: Of the routed ones, so many shall be histories to be forgotten, on held-out histories.
         routing: `hard` answers by the side memory above the threshold, `soft` mixes both logits by p there.
         retain_ratio: Retained transitions for each forgotten one in a step.
@@ -64,9 +64,9 @@ class DualMemoryConfig(Config):
     router_hidden: int = pydantic.Field(64, ge=1)
     router_dropout: float = pydantic.Field(0.1, ge=0, lt=1)
     router_lr: float = pydantic.Field(1e-3, gt=0)
-    router_weight_decay: float = pydantic.Field(0.01, ge=0)
+    router_weight_decay: float = pydantic.Field(0.0, ge=0)
     router_epochs: int = pydantic.Field(40, ge=1)
-    router_batch_size: int = pydantic.Field(256, ge=1)
+    router_batch_size: int = pydantic.Field(64, ge=1)
     router_layers: tuple[Literal["encoder", "decoder"], ...] = pydantic.Field(("encoder", "decoder"), min_length=1)
     router_histories: int = pydantic.Field(96, ge=2)
     target_precision: float = pydantic.Field(0.8, gt=0, le=1)

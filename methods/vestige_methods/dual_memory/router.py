@@ -20,6 +20,9 @@ from vestige_methods.dual_memory.config import DualMemoryConfig
 HELD_OUT = 0.25
 """Share of the histories that choose the threshold."""
 
+SHORTENED = 0.25
+"""Share of the training histories of which a shortened copy is trained on as well."""
+
 WEIGHTS, SETTINGS = "router.safetensors", "router.json"
 
 
@@ -175,8 +178,8 @@ def labelled_histories(
     """Histories to train the router on and to choose its threshold.
 
     From every forgotten user at most `per_user` prefixes at random cuts, from every retained one at most half as many,
-    and everybody's whole sequence. A quarter is held out to choose the threshold. Of those for training, half are
-    truncated to a few last items or sampled, so that a shortened history is still recognised.
+    and everybody's whole sequence. A quarter is held out to choose the threshold. To those for training come shortened
+    copies of a quarter of them, truncated or sampled, so that a shortened history is still recognised.
 
     Args:
         retained, forget: Training sequences.
@@ -188,15 +191,24 @@ def labelled_histories(
     retained_rows = prefixes(retained, max(2, per_user // 2), rng)
     held_f, held_r = (rng.random(len(rows)) < HELD_OUT for rows in (forget_rows, retained_rows))
     # Natural prevalence: every user counts alike, however many histories there are of them.
-    weight = np.concatenate([_user_weights(forget_rows, held_f), _user_weights(retained_rows, held_r)])
-    forget_rows = augmented(forget_rows, ~held_f, rng)
-    retained_rows = augmented(retained_rows, ~held_r, rng)
-    rows = Sequences(
-        np.concatenate([forget_rows.items, retained_rows.items]),
-        offsets_of(np.concatenate([forget_rows.lengths, retained_rows.lengths])),
-        np.concatenate([forget_rows.users, retained_rows.users]),
+    weight_f, weight_r = _user_weights(forget_rows, held_f), _user_weights(retained_rows, held_r)
+    short_f, short_r = (
+        shortened(rows.take(np.flatnonzero(~held & (rng.random(len(rows)) < SHORTENED))), rng)
+        for rows, held in ((forget_rows, held_f), (retained_rows, held_r))
     )
-    return Histories(rows, np.arange(len(rows)) < len(forget_rows), np.concatenate([held_f, held_r]), weight)
+    pieces = [forget_rows, short_f, retained_rows, short_r]
+    rows = Sequences(
+        np.concatenate([piece.items for piece in pieces]),
+        offsets_of(np.concatenate([piece.lengths for piece in pieces])),
+        np.concatenate([piece.users for piece in pieces]),
+    )
+    none_f, none_r = (np.zeros(len(piece), dtype=np.bool_) for piece in (short_f, short_r))
+    return Histories(
+        rows=rows,
+        forget=np.arange(len(rows)) < len(forget_rows) + len(short_f),
+        held_out=np.concatenate([held_f, none_f, held_r, none_r]),
+        weight=np.concatenate([weight_f, none_f, weight_r, none_r]),
+    )
 
 
 def _user_weights(rows: Sequences, held_out: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
@@ -215,18 +227,14 @@ def prefixes(rows: Sequences, per_row: int, rng: np.random.Generator) -> Sequenc
     return rows.slices(index, np.zeros(len(index), dtype=np.int64), lengths)
 
 
-def augmented(rows: Sequences, which: npt.NDArray[np.bool_], rng: np.random.Generator) -> Sequences:
-    """Of the rows under `which`, a quarter is cut to its last 2 to 15 items and a quarter loses random items."""
-    fate = rng.random(len(rows))
-    cut = which & (fate < 0.25)
+def shortened(rows: Sequences, rng: np.random.Generator) -> Sequences:
+    """Half of the rows cut to their last 2 to 15 items, of the others items left out at random; never empty."""
+    cut = rng.random(len(rows)) < 0.5
     lengths = np.where(cut, np.minimum(rows.lengths, rng.integers(2, 16, len(rows))), rows.lengths)
     rows = rows.slices(np.arange(len(rows)), rows.lengths - lengths, lengths)
-    sampled = which & (fate >= 0.25) & (fate < 0.5)
-    keep_rate = np.where(sampled, rng.uniform(0.3, 0.9, len(rows)), 1.0)
     row_of = np.repeat(np.arange(len(rows)), rows.lengths)
-    keep = rng.random(len(rows.items)) < keep_rate[row_of]
-    if len(keep):
-        keep[rows.offsets[1:] - 1] = True  # never an empty history
+    keep = rng.random(len(rows.items)) < np.where(cut, 1.0, rng.uniform(0.3, 0.9, len(rows)))[row_of]
+    keep[rows.offsets[1:] - 1] = True
     return Sequences(rows.items[keep], offsets_of(np.bincount(row_of[keep], minlength=len(rows))), rows.users)
 
 
