@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import vestige as vestige_package
-from tests.conftest import TINY, environment, plugin_package, vestige
+from tests.conftest import ROOT, TINY, environment, plugin_package, vestige
 
 FULL = TINY.replace("recheck = false", "swap = true") + (
     '\n[[method]]\nname = "dual_memory"\npreset = "published"\nepochs = 2\nbatch_size = 64\nrouter_epochs = 5\n'
@@ -219,7 +219,7 @@ from vestige.specs import MethodSpec
 def vestige_methods():
     return [
         MethodSpec(name=name, version="1", summary=name, factory=f"strange_methods:{name.title().replace('_', '')}")
-        for name in ("copies", "raises", "returns_nan", "wrong_shape", "prints", "hangs", "exits")
+        for name in ("copies", "raises", "returns_nan", "wrong_shape", "prints", "hangs", "exits", "uses_trainer")
     ]
 """
 
@@ -246,6 +246,16 @@ class Hangs(Copies):
 class Exits(Copies):
     def unlearn(self, task): os._exit(7)
 
+class UsesTrainer(Copies):
+    def unlearn(self, task):
+        import tempfile, torch
+        from transformers import Trainer, TrainingArguments
+        rows = [{"input_ids": torch.tensor([3, 4, 1]), "labels": torch.tensor([5, 1])}] * 4
+        with tempfile.TemporaryDirectory() as folder:
+            how = TrainingArguments(folder, max_steps=1, report_to=[], use_cpu=True, disable_tqdm=True)
+            Trainer(model=task.recommender.module, args=how, train_dataset=rows).train()
+        return Unlearned(task.recommender)
+
 class Odd:
     def __init__(self, inner): self.inner = inner
     def save(self, folder): self.inner.save(folder)
@@ -270,22 +280,24 @@ def test_a_broken_method_costs_its_row_and_never_the_board(tmp_path: Path, finis
     _, _, cache = finished
     site = plugin_package(tmp_path / "site", "strange", METHOD)
     (site / "strange_methods.py").write_text(METHODS)
-    names = ("copies", "raises", "returns_nan", "wrong_shape", "prints", "hangs", "exits")
+    names = ("copies", "raises", "returns_nan", "wrong_shape", "prints", "hangs", "exits", "uses_trainer")
     board = tmp_path / "tiny"
     board.mkdir()
-    (board / "board.toml").write_text(FULL + "\n[limits]\nseconds = 3\n")
+    (board / "board.toml").write_text(FULL + "\n[limits]\nseconds = 5\n")
     words = [word for name in names for word in ("--method", name)]
-    done = run(board, tmp_path / "out", cache, *words, python_path=site)
+    # From the repository's root, where a folder called `datasets` stands in the way of whoever uses a Trainer.
+    done = vestige("run", board, "--out", tmp_path / "out", *words, cache=cache, cwd=ROOT, python_path=site)
     assert done.returncode == 1, done.stderr
     table = pd.read_csv(tmp_path / "out" / "results.csv").drop_duplicates("label").set_index("label")
     expected = {
         "copies": ("ok", ""),
         "prints": ("ok", ""),
         "finetune": ("ok", ""),
+        "uses_trainer": ("ok", ""),
         "raises": ("method_error", "a plugin's own trouble"),
         "returns_nan": ("method_error", "not finite"),
         "wrong_shape": ("method_error", "shape"),
-        "hangs": ("timeout", "longer than the board's 3 s"),
+        "hangs": ("timeout", "longer than the board's 5 s"),
         "exits": ("method_error", "ended with code 7"),
     }
     for label, (status, message) in expected.items():
@@ -343,7 +355,8 @@ def test_a_recommender_that_raises_fails_its_seed_with_a_sentence(tmp_path: Path
 def test_a_damaged_artifact_is_made_again_and_said(finished: tuple[Path, Path, Path], tmp_path: Path) -> None:
     board, out, cache = finished
     before = deterministic(out)
-    measured = next((cache / "store" / "measure").iterdir())
+    record = json.loads((out / "records" / "finetune-s0.json").read_text())
+    measured = cache / "store" / "measure" / record["keys"]["measure"]
     (measured / "measurements.json").write_text("[]")
     again = run(board, out, cache)
     assert again.returncode == 0

@@ -68,7 +68,8 @@ def run(
     Running the same command again resumes it. Exits with 1 where a cell failed.
     """
     from vestige import api
-    from vestige.console import console, report
+    from vestige.console import console
+    from vestige.reports import report
 
     with report() as told:
         results = api.run(

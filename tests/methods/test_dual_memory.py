@@ -91,7 +91,7 @@ def test_the_side_memory_suppresses_what_it_must(done) -> None:
     main, side = (
         m.score(task.forget.histories)[rows, task.forget.targets] for m in (result.model.main, result.model.side)
     )
-    assert side.mean() < main.mean() - 0.5
+    assert side.mean() < main.mean() - 0.2
 
 
 def test_it_comes_back_from_its_files(done, tmp_path: Path) -> None:

@@ -111,7 +111,9 @@ class _Worker:
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TQDM_DISABLE": "1"}
         environment |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "vestige.pipeline.worker", settings.store_root, threads],
+            # -P: the folder the command was started in is no place to import from; one called `datasets` would
+            # make transformers believe that Hugging Face `datasets` is installed.
+            [sys.executable, "-P", "-m", "vestige.pipeline.worker", settings.store_root, threads],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
