@@ -464,6 +464,40 @@ def test_other_bad_input_is_one_sentence(tmp_path: Path, board: Path) -> None:
     assert "Traceback" in vestige("--debug", "run", board, cache=cache, cwd=tmp_path).stderr
 
 
+def test_no_workers_and_foreign_results_are_refused(
+    finished: tuple[Path, Path, Path], board: Path, tmp_path: Path
+) -> None:
+    from vestige.errors import InputError
+
+    _, out, cache = finished
+    with pytest.raises(InputError, match="at least 1 is needed"):
+        vestige_package.run(str(board), out=tmp_path / "out", workers=0)
+    (board.parent / "other").mkdir()
+    (board.parent / "other" / "board.toml").write_text(FULL)
+    done = vestige("accept", board.parent / "other", "--out", out, cache=cache, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "these are results of tiny, not of other" in done.stderr
+    assert not (board.parent / "other" / "accepted").exists()
+
+
+def test_sources_changed_during_a_run_are_refused(tmp_path: Path) -> None:
+    from vestige import plugins
+    from vestige.errors import VestigeError
+    from vestige.pipeline.board import Chosen
+    from vestige.pipeline.plan import describe
+    from vestige.pipeline.stages import Workbench
+    from vestige.pipeline.store import Store
+    from vestige.specs import MethodSpec
+
+    found = plugins.load()
+    spec = found.get(MethodSpec, "finetune")
+    bench = Workbench(Store(tmp_path), found)
+    described = describe(Chosen(spec, spec.config()))
+    assert bench._method(described) is not None
+    with pytest.raises(VestigeError, match="changed while the board ran"):
+        bench._method({**described, "digest": "of other sources"})
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs a folder that cannot be written")
 def test_a_store_that_cannot_be_written_is_one_sentence(board: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()

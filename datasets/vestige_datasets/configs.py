@@ -39,8 +39,8 @@ class SyntheticConfig(Config):
         users, items: How many.
         events: Mean interactions a user; lengths vary by a third around it, never under 5.
         tastes: Groups of items; a user moves among a few of them.
-        habit: Share of a user's interactions that follow the user's own private chain of items, which no other
-            user shares: what a model can only know by remembering that user.
+        chance: Share of a user's interactions that are drawn from the whole catalogue: what a model can only know by
+            remembering that user.
         drift: Chance, at each interaction, that the user's current taste changes.
         seed: Of the generator; the same seed gives the same data.
     """
@@ -49,7 +49,7 @@ class SyntheticConfig(Config):
     items: int = pydantic.Field(300, ge=10)
     events: int = pydantic.Field(30, ge=5)
     tastes: int = pydantic.Field(12, ge=1)
-    habit: float = pydantic.Field(0.5, ge=0, le=1)
+    chance: float = pydantic.Field(0.5, ge=0, le=1)
     drift: float = pydantic.Field(0.15, ge=0, le=1)
     seed: int = 0
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from vestige.data.interactions import Interactions
 from vestige.errors import InputError
+from vestige.pipeline.store import write_atomically
 from vestige.progress import Progress
 from vestige_datasets import readers
 from vestige_datasets.configs import MovieLens100KConfig
@@ -62,10 +63,7 @@ class MovieLens100K:
             if hashlib.sha256(table).hexdigest() != TABLE_SHA256:
                 failures.append(f"{name}: the table's checksum is not {TABLE_SHA256[:12]}…")
                 continue
-            self.folder.mkdir(parents=True, exist_ok=True)
-            partial = self.file.with_suffix(".partial")
-            partial.write_bytes(table)
-            partial.replace(self.file)
+            write_atomically(self.file, table)
             return
         raise InputError(
             "ml-100k could not be fetched (" + "; ".join(failures) + "); give a local copy with "

@@ -29,7 +29,7 @@ def vestige_datasets() -> list[DatasetSpec]:
         DatasetSpec(
             name="synthetic",
             version="1",
-            summary="Generated users with tastes, drift and private habits; any size, by seed.",
+            summary="Generated users with tastes, drift and chance; any size, by seed.",
             factory="vestige_datasets.synthetic:Synthetic",
             config=SyntheticConfig,
             licence="none needed, generated",

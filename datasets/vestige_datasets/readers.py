@@ -83,8 +83,11 @@ def source_file(path: Path) -> Path:
 
 def sha256(file: Path) -> str:
     """The checksum of a file, in hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}).") from None
 
 
 def sniff(file: Path) -> Format:

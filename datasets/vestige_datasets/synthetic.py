@@ -1,8 +1,8 @@
-"""Dataset `synthetic`: users with tastes, drift and private habits, of any size, from a seed.
+"""Dataset `synthetic`: users with tastes, drift and surprise habits, of any size, from a seed.
 
-Items are divided into tastes. Each taste has a chain: after an item, a few others are likely, the same for everybody,
-so there is something to generalise from. Each user also has a private chain over a handful of items, which nobody
-shares, so there is something that can only be remembered.
+Items are divided into tastes. After an item a few others of its taste are likely, the same for everybody, so there is
+something to generalise from. A share of every user's interactions is drawn at random from the whole catalogue, so there
+is something that can only be remembered.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,8 +53,8 @@ class Synthetic:
             taste = np.where(drifted, rng.integers(0, c.tastes, c.users), taste)
             shared = following[item, rng.choice(SUCCESSORS, c.users, p=[0.6, 0.3, 0.1])]
             shared = np.where(drifted, _any_of(members, taste, rng), shared)
-            private = rng.integers(0, c.items, c.users)
-            item = np.where(rng.random(c.users) < c.habit, private, shared)
+            surprise = rng.integers(0, c.items, c.users)
+            item = np.where(rng.random(c.users) < c.chance, surprise, shared)
             steps.append(item)
         table = np.stack(steps, axis=1)
         inside = np.arange(table.shape[1]) < lengths[:, None]

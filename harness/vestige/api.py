@@ -1,6 +1,6 @@
 """The Python API: everything the command line does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -10,11 +10,12 @@ from vestige.pipeline import board as board_module
 from vestige.pipeline.board import Board
 from vestige.pipeline.inputs import Inputs, prepare
 from vestige.pipeline.jobs import Executor, ExecutorSettings, Job, Outcome, Report
+from vestige.pipeline.keys import source_digest
 from vestige.pipeline.plan import Cell, Plan, plan
 from vestige.pipeline.store import Store, cache_root
 from vestige.plugins import Plugins
 from vestige.results import tables
-from vestige.results.collect import collect
+from vestige.results.collect import collect, results_lock
 from vestige.results.pooling import Results
 from vestige.results.records import Finished
 from vestige.results.render import read_results, render
@@ -121,6 +122,7 @@ def make_plan(
     Raises:
         InputError: The board or its data cannot be used.
     """
+    source_digest.cache_clear()  # a plugin may have been edited since the last board of this process
     plugins = plugins_module.load(strict_plugins)
     loaded = board_module.load(board, plugins, tuple(methods), tuple(seeds) if seeds else None)
     store = open_store(report)
@@ -173,16 +175,30 @@ def run(
     observers = _Observers(planned, told)
     outcomes = place.execute(missing, observers) if missing else {}
     folder = Path(out) if out is not None else Path("vestige-out") / planned.board.name
-    finished = collect(
-        planned.board, planned.plugins, planned.plan.cells, planned.inputs, outcomes, planned.store, folder
-    )
-    for item in finished:
-        planned.plugins.hook.vestige_cell_finished(
-            board=planned.board.name, cell=item.record.identity.cell, record=item.record.model_dump(mode="json")
+    with results_lock(folder):
+        finished = collect(
+            planned.board, planned.plugins, planned.plan.cells, planned.inputs, outcomes, planned.store, folder
         )
-    results = read_results(folder)
-    written = render(results, planned.plugins, folder)
+        for item in finished:
+            observe(
+                lambda item=item: planned.plugins.hook.vestige_cell_finished(  # type: ignore[misc]
+                    board=planned.board.name,
+                    cell=item.record.identity.cell,
+                    record=item.record.model_dump(mode="json"),
+                ),
+                told,
+            )
+        results = read_results(folder)
+        written = render(results, planned.plugins, folder, told.said)
     return BoardResults(planned.board.name, folder, results, written, len(missing))
+
+
+def observe(call: Callable[[], object], report: Report) -> None:
+    """Calls an observer; one that fails is named and costs nothing else."""
+    try:
+        call()
+    except Exception as error:  # an observer may raise anything; no result must be lost by it
+        report.said(f"an observer failed and was ignored: {type(error).__name__}: {error}")
 
 
 class _Observers:
@@ -195,7 +211,8 @@ class _Observers:
     def started(self, job: Job) -> None:
         cell = self._cells.get(job.id)
         if cell:
-            self._planned.plugins.hook.vestige_cell_started(board=self._planned.board.name, cell=cell.id)
+            hook = self._planned.plugins.hook.vestige_cell_started
+            observe(lambda: hook(board=self._planned.board.name, cell=cell.id), self._report)
         self._report.started(job)
 
     def progressed(self, job: Job, share: float, text: str) -> None:

@@ -1,6 +1,8 @@
 """The command line. Nothing heavy is imported until a command needs it, so `--help` answers at once."""
 
+import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -107,8 +109,12 @@ def plan(
     """Show a board's cells, what is stored, and what would run."""
     from vestige import api
     from vestige.console import table
+    from vestige.reports import Lines
 
-    planned = api.make_plan(board, methods=method or (), seeds=seed, fetch=False, strict_plugins=strict_plugins)
+    told = Lines()
+    planned = api.make_plan(
+        board, methods=method or (), seeds=seed, fetch=False, strict_plugins=strict_plugins, report=told
+    )
     missing = {job.id for job in planned.plan.missing(planned.store)}
     rows = [
         [cell.id, cell.label, str(cell.seed), "would run" if cell.job.id in missing else "stored"]
@@ -132,18 +138,20 @@ def render(board: BoardArgument, out: OutOption = None, strict_plugins: StrictOp
     from vestige.results.render import render as render_tables
 
     folder = _results_folder(board, out)
-    for path in render_tables(read_results(folder), plugins_module.load(strict_plugins), folder).values():
+    for path in render_tables(read_results(folder), plugins_module.load(strict_plugins), folder, _say).values():
         typer.echo(f"table: {path}")
 
 
 @app.command()
 def accept(board: BoardArgument, out: OutOption = None) -> None:
     """Make the fresh results of a board the accepted ones, beside its board.toml."""
-    from vestige.pipeline.board import find
+    from vestige import plugins as plugins_module
+    from vestige.pipeline.board import find, load
     from vestige.results.accept import accept as accept_results
 
     folder = find(board)
-    written = accept_results(_results_folder(board, out), folder)
+    loaded = load(board, plugins_module.load())
+    written = accept_results(_results_folder(board, out), folder, loaded.name, loaded.config.seeds)
     typer.echo(f"accepted: {len(written)} files in {folder}")
 
 
@@ -277,6 +285,10 @@ def _dataset(name: str, path: str | None) -> Any:
     return spec.load()(config, cache_root() / "datasets" / name)
 
 
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
 def _say_progress(share: float, text: str = "") -> None:
     if text:
         typer.echo(text)
@@ -289,21 +301,27 @@ def _show(markdown: str) -> None:
 
 def main() -> None:
     """Entry point: errors that one sentence explains are printed as that sentence."""
+
+    def interrupted(number: int, frame: object) -> None:
+        raise Interrupted("interrupted; run the same command again to go on.")
+
+    signal.signal(signal.SIGINT, interrupted)
     debug = "--debug" in sys.argv[1:]
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     sys.exit(guarded(lambda: app(args=arguments, standalone_mode=True), debug))
 
 
 def guarded(work: Callable[[], object], debug: bool) -> int:
-    """Runs `work`; 2 for what the user can mend, with one sentence on standard error."""
+    """Runs `work`; 2 for what the user can mend, with one sentence on standard error, 130 where they interrupted it."""
     try:
         work()
     except VestigeError as error:
         if debug:
-            raise
+            traceback.print_exc()
         typer.echo(f"vestige: {error}", err=True)
-        return 2
-    except KeyboardInterrupt:
-        typer.echo("vestige: interrupted; run the same command again to go on.", err=True)
-        return 130
+        return 130 if isinstance(error, Interrupted) else 2
     return 0
+
+
+class Interrupted(VestigeError):
+    """The user pressed Ctrl-C."""

@@ -190,6 +190,10 @@ def _specs_of(
             for spec in specs:
                 if type(spec) is not kind:
                     raise _BadPlugin(f"{hook} must yield {kind.__name__} objects, not {type(spec).__name__}")
+                try:
+                    hash(spec)
+                except TypeError:
+                    raise _BadPlugin(f"the {spec.kind} {spec.name!r} holds a list where a tuple is needed") from None
                 if (spec.kind, spec.name) in taken:
                     owner = taken[spec.kind, spec.name].distribution
                     raise _BadPlugin(f"the {spec.kind} name {spec.name!r} is taken by {owner}")

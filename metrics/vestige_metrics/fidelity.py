@@ -23,6 +23,7 @@ from vestige_metrics.memory import mean_log_prob
 
 FLIPS = 1000
 CELLS = 4_000_000
+MIN_USERS = 5
 
 
 class Fidelity:
@@ -40,7 +41,10 @@ class Fidelity:
         )
         distance = [context.bootstrap.mean(users, np.abs(values - gold)) for values in (own, base, control)]
         ratio = (distance[1] - distance[0]).over(distance[1] - distance[2])
-        note = "" if ratio else "UNDEFINED: base is no farther from gold than control is"
+        if len(users) < MIN_USERS:
+            ratio, note = None, f"{len(users)} forgotten users are too few; {MIN_USERS} are needed"
+        else:
+            note = "" if ratio else "UNDEFINED: base is not surely farther from gold than control is (lower bound ≤ 0)"
         yield measured("fidelity", "forget", ratio and ratio.clipped(0.0, 1.0), "higher", note=note)
         apart = PerUser(users, np.abs(own - gold))
         yield measured("distance", "forget", distance[0], "gold", "nats", per_user=apart)

@@ -32,6 +32,9 @@ from vestige_metrics.memory import Sides, features, score_sides, sides
 
 POWER = 0.6
 FOLDS = 5
+MIN_PAIRS = 5
+"""With fewer pairs of users an order that chance often gives would have an interval without width."""
+
 NO_POWER = "NO POWER"
 FPR_PERCENT = (1, 5)
 
@@ -69,6 +72,10 @@ class Membership:
         if context.swapped is None:
             note = "the board has no second world (swap = false)"
             yield measured("auc_swap", "forget", None, "gold", note=note)
+            return
+        too_few = _too_few(context)
+        if too_few:
+            yield measured("auc_swap", "forget", None, "gold", note=too_few)
             return
         roles = context.roles
         base = swap_auc(context, roles["base"], roles["swap"])
@@ -118,10 +125,12 @@ def _unusable(context: Context, attack: str) -> str:
         return "F was given, not drawn, so T is not exchangeable with it; only swap measures are reported"
     if attack == "calibrated" and "recheck" not in context.roles:
         return "the board trains no recheck to calibrate with (recheck = false)"
+    return _too_few(context)
+
+
+def _too_few(context: Context) -> str:
     pairs = len(score_sides(context, context.subject).forget)
-    if pairs < (FOLDS if attack == "learned" else 1):
-        return f"{pairs} pairs of forgotten and never-trained users are too few"
-    return ""
+    return "" if pairs >= MIN_PAIRS else f"{pairs} pairs of users are too few; {MIN_PAIRS} are needed"
 
 
 def _calibrated(context: Context, model: Subject) -> Sides:

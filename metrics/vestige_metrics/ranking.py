@@ -53,11 +53,12 @@ def _measure(context: Context, name: str, view: str) -> Iterator[Measurement]:
 
 
 def quality(context: Context, model: Subject, name: str, view: str) -> tuple[Estimate, PerUser]:
-    """`hit@k` or `ndcg@k` of a model on a view, each user's queries averaged first; [users] and the estimate."""
+    """`hit@k` or `ndcg@k` of a model over all queries of a view, and each user's own mean."""
     measure, _, k = name.partition("@")
     scores = context.scores(model, view)
-    users, values = by_user(context.views.users(view), MEASURES[measure](scores, int(k)))
-    return context.bootstrap.mean(users, values), PerUser(users, values)
+    asked = context.views.users(view)
+    users, values = by_user(asked, MEASURES[measure](scores, int(k)))
+    return context.bootstrap.mean(users, values, np.unique(asked, return_counts=True)[1]), PerUser(users, values)
 
 
 def hit_at(above: IntArray, equal: IntArray, k: int) -> Floats:

@@ -37,6 +37,9 @@ class Router:
             note = "F was given, not drawn, so T is not exchangeable with it"
             yield measured("router_auc", "forget", None, "0.5", note=note)
             return
+        if not (context.has("forget") and context.has("unseen_train")):
+            yield measured("router_auc", "forget", None, "0.5", note="there are no such queries of F or of T")
+            return
         told = sides(context, {view: outputs[view] for view in ("forget", "unseen_train")})
         yield measured("router_auc", "forget", auc(context, told), "0.5")
         for percent in (1, 5):

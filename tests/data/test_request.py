@@ -132,6 +132,20 @@ def test_a_file_of_interactions(tmp_path: Path) -> None:
         draw(DATA, RequestConfig(kind="interactions", file=str(file)), LAST, 0)
 
 
+def test_an_item_had_twice_is_forgotten_twice_and_an_unaskable_request_is_empty(tmp_path: Path) -> None:
+    from vestige.data.interactions import from_columns
+
+    items = np.asarray([7, 2, 7, 3, 4, 7] + [1, 2, 3, 4, 5, 6] * 4)
+    data = from_columns(np.repeat(np.arange(5), 6), items, None, None, "test")
+    file = tmp_path / "forget.tsv"
+    file.write_text("0\t7\n")
+    split = draw(data, RequestConfig(kind="interactions", file=str(file)), LAST, 0)
+    assert np.flatnonzero(split.part == Part.FORGET).tolist() == [0, 2]
+    file.write_text("1\t1\n")  # a first item has no history, so nobody can be asked about it
+    with pytest.raises(InputError, match="the request is empty"):
+        draw(data, RequestConfig(kind="interactions", file=str(file)), LAST, 0)
+
+
 def test_more_users_than_there_are() -> None:
     with pytest.raises(InputError, match="count can be at most 29"):
         draw(DATA, RequestConfig(count=30), LAST, 0)

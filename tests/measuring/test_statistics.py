@@ -55,6 +55,19 @@ def test_intervals_cover() -> None:
     assert 0.92 <= inside_auc / 400 <= 0.98
 
 
+def test_a_user_on_both_sides_does_not_count_twice() -> None:
+    """For `interactions`, F and T are events of the same users: the replicates must centre on the value."""
+    users, values = np.arange(8), np.arange(8.0)
+    found = Bootstrap(8).auc(users, values + 0.1, users, values)
+    assert found.replicates.mean() == pytest.approx(found.value, abs=0.01)
+    assert found.interval[0] < found.value < found.interval[1]
+
+
+def test_a_mean_over_queries_weighs_users_by_their_queries() -> None:
+    found = Bootstrap(2).mean(np.asarray([0, 1]), np.asarray([1.0, 0.0]), np.asarray([1, 10]))
+    assert found.value == pytest.approx(1 / 11)
+
+
 def test_by_user_averages_within_the_user() -> None:
     users, means = by_user(np.asarray([4, 2, 4]), np.asarray([1.0, 5.0, 3.0]))
     assert users.tolist() == [2, 4]

@@ -110,6 +110,23 @@ def test_an_added_method_joins_the_board(tmp_path: Path) -> None:
         load(tmp_path / "b", TINY, extra_methods=("finetune",))
 
 
+def test_rows_whose_files_would_be_one_are_refused(tmp_path: Path) -> None:
+    text = TINY + '\n[[method]]\nname = "dual_memory"\nlabel = "dual memory (published)"\n'
+    with pytest.raises(InputError, match="is taken"):
+        load(tmp_path / "b", text, extra_methods=("dual_memory:published",))
+    with pytest.raises(InputError, match="reference row"):
+        load(tmp_path / "b", TINY.replace("share = 0.4", 'label = "Control"'))
+
+
+def test_paths_are_relative_to_the_board_that_names_them(tmp_path: Path) -> None:
+    below = TINY.replace("count = 8", 'file = "users.txt"')
+    load(tmp_path / "below", below)
+    board = load(tmp_path / "above", 'extends = "../below"\n')
+    assert Path(board.config.request.file).resolve() == tmp_path / "below" / "users.txt"
+    other = load(tmp_path / "above", 'extends = "../below"\n[request]\nfraction = 0.1\n')
+    assert (other.config.request.file, other.config.request.fraction) == (None, 0.1)
+
+
 def test_explicit_values_win_over_a_preset(tmp_path: Path) -> None:
     text = TINY + '\n[[method]]\nname = "dual_memory"\npreset = "published"\nbeta_weight = 7\nlabel = "mine"\n'
     mine = load(tmp_path / "b", text).methods[-1]

@@ -39,7 +39,7 @@ def test_a_maker_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-@pytest.mark.parametrize("damage", ["change", "remove", "manifest"])
+@pytest.mark.parametrize("damage", ["change", "remove", "manifest", "no manifest"])
 def test_a_damaged_artifact_is_made_again_and_said(tmp_path: Path, damage: str) -> None:
     said: list[str] = []
     store = Store(tmp_path, said.append)
@@ -49,12 +49,29 @@ def test_a_damaged_artifact_is_made_again_and_said(tmp_path: Path, damage: str) 
         file.write_bytes(b"12346")
     elif damage == "remove":
         file.unlink()
-    else:
+    elif damage == "manifest":
         (artifact.folder / "manifest.json").write_text("{")
+    else:
+        (artifact.folder / "manifest.json").unlink()
     _, made = store.make("train", "k", fill)
     assert made
     assert len(said) == 1 and "damaged" in said[0] and "made again" in said[0]
     assert file.read_bytes() == b"12345"
+
+
+def test_no_room_while_making_is_the_stores_trouble_and_not_the_plugins(tmp_path: Path) -> None:
+    def full(folder: Path) -> dict[str, int]:
+        raise OSError(28, os.strerror(28))
+
+    with pytest.raises(StoreError, match="No space left"):
+        Store(tmp_path).make("train", "k", full)
+
+    def takes_the_name(folder: Path) -> dict[str, int]:
+        (folder / "manifest.json").write_text("{}")
+        return {}
+
+    with pytest.raises(ValueError, match="must choose another name"):
+        Store(tmp_path).make("train", "k", takes_the_name)
 
 
 def test_two_at_once_make_it_once(tmp_path: Path) -> None:

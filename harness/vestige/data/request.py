@@ -242,6 +242,13 @@ def _split(
     exchangeable: bool,
     notes: dict[str, str | int | float],
 ) -> Split:
+    forgotten = part == Part.FORGET
+    stays = part < Part.VALIDATION if kind == "users" else part == Part.RETAINED
+    seen = np.concatenate([[0], np.cumsum(stays)])
+    if not (forgotten & (seen[:-1] > seen[data.offsets[data.user]])).any():
+        raise InputError(
+            "the request is empty: nothing it names has a training interaction before it, so no model can be asked."
+        )
     touched = np.union1d(forget, unseen)
     retained = np.setdiff1d(np.unique(data.user[part == Part.RETAINED]), touched)
     return Split(
@@ -324,7 +331,9 @@ def _matched_users(lengths: IntArray, forget: IntArray, rng: np.random.Generator
 def _listed_events(data: Interactions, part: npt.NDArray[np.int8], file: str) -> IntArray:
     users = {user: position for position, user in enumerate(data.user_ids.tolist())}
     items = {item: position for position, item in enumerate(data.item_ids.tolist())}
-    event_of = {pair: e for e, pair in enumerate(zip(data.user.tolist(), data.item.tolist(), strict=True))}
+    events_of: dict[tuple[int, int], list[int]] = {}
+    for e, pair in enumerate(zip(data.user.tolist(), data.item.tolist(), strict=True)):
+        events_of.setdefault(pair, []).append(e)
     events: list[int] = []
     for number, line in enumerate(read_lines(Path(file)), start=1):
         if not line.strip():
@@ -336,20 +345,21 @@ def _listed_events(data: Interactions, part: npt.NDArray[np.int8], file: str) ->
         if user is None or item is None:
             what, name = ("user", fields[0]) if user is None else ("item", fields[1])
             raise InputError(f"{file}, line {number}: {what} {name.strip()!r} is not in the dataset.")
-        event = event_of.get((user, item))
-        if event is None:
+        had = events_of.get((user, item), [])
+        if not had:
             raise InputError(f"{file}, line {number}: user {fields[0]!r} never had item {fields[1].strip()!r}.")
-        if part[event] != Part.RETAINED:
+        trained = [event for event in had if part[event] == Part.RETAINED]
+        if not trained:
             raise InputError(
                 f"{file}, line {number}: this interaction is held out for validation or test, so no model learns it "
                 "and none can forget it; name training interactions only."
             )
-        events.append(event)
+        events += trained  # an item had more than once is forgotten wherever it was trained on
     return np.unique(np.asarray(events, dtype=np.int64))
 
 
 def _events_before(data: Interactions, part: npt.NDArray[np.int8], forget: IntArray) -> IntArray:
-    """As many training events as in F of every user, the nearest ones that stand before each, never twice."""
+    """For every event of F the nearest training event before it that is not taken yet, where there is one."""
     taken = set(forget.tolist())
     out: list[int] = []
     for event in forget.tolist():

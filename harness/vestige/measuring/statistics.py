@@ -81,10 +81,16 @@ class Bootstrap:
         rng = seeds.generator(0, "bootstrap")
         return np.ascontiguousarray(rng.standard_exponential((self.n_users, REPLICATES), dtype=np.float32).T)
 
-    def mean(self, users: IntArray, values: Floats) -> Estimate:
-        """The mean of one value a user: `users` [n] positions, `values` [n]."""
-        weights = self.weights[:, users].astype(np.float64)
-        return Estimate(float(np.mean(values)), weights @ values / weights.sum(axis=1))
+    def mean(self, users: IntArray, values: Floats, sizes: IntArray | None = None) -> Estimate:
+        """The mean of one value a user: `users` [n] positions, `values` [n].
+
+        Args:
+            users, values: Who, and each one's own mean.
+            sizes: [n], how many queries each value is the mean of, where the mean over all queries is meant.
+        """
+        counted = np.ones(len(users)) if sizes is None else sizes.astype(np.float64)
+        weights = self.weights[:, users].astype(np.float64) * counted
+        return Estimate(float((values * counted).sum() / counted.sum()), weights @ values / weights.sum(axis=1))
 
     def auc(
         self,
@@ -105,8 +111,11 @@ class Bootstrap:
         counted = np.ones_like(wins) if comparable is None else comparable.astype(np.float64)
         up = self.weights[:, positives].astype(np.float64)
         down = self.weights[:, negatives].astype(np.float64)
+        value = float((wins * counted).sum() / counted.sum())
+        # A user who stands on both sides would count twice in a replicate: E[w²] = 2, but E[w w'] = 1 for two users.
+        counted = np.where(positives[:, None] == negatives[None, :], 0.5, 1.0) * counted
         won = ((up @ (wins * counted)) * down).sum(axis=1)
-        return Estimate(float((wins * counted).sum() / counted.sum()), won / ((up @ counted) * down).sum(axis=1))
+        return Estimate(value, won / ((up @ counted) * down).sum(axis=1))
 
 
 def kernel(positive: Floats, negative: Floats) -> Floats:

@@ -179,12 +179,6 @@ def load(
         values["seeds"] = list(seeds)
     config = configs.validate(BoardConfig, values, str(file))
     dataset = _choose(plugins, DatasetSpec, config.dataset, f"{file}: [dataset]")
-    if (path := getattr(dataset.config, "path", None)) is not None and not Path(path).expanduser().is_absolute():
-        # A path in a board is relative to the board, wherever the command is started.
-        dataset = Chosen(dataset.spec, dataset.config.model_copy(update={"path": str(folder / path)}))
-    if config.request.file and not Path(config.request.file).is_absolute():
-        request = config.request.model_copy(update={"file": str(folder / config.request.file)})
-        config = config.model_copy(update={"request": request})
     board = Board(
         name=folder.resolve().name,
         folder=folder,
@@ -213,6 +207,11 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
         raise InputError(f"{file}: this is not TOML: {error}.") from None
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror}).") from None
+    for table, key in (("dataset", "path"), ("request", "file")):
+        # A path is relative to the board that names it, wherever the command is started.
+        place = values[table].get(key) if isinstance(values.get(table), dict) else None
+        if isinstance(place, str):
+            values[table][key] = str(file.parent / Path(place).expanduser())
     parent = values.get("extends")
     if not parent:
         return values
@@ -225,8 +224,13 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     return _laid_over(_read(above, (*chain, file.resolve())), values)
 
 
+SIZES = {"count", "fraction", "file"}
+
+
 def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     out = dict(below)
+    if SIZES & above.keys():  # a request has one size, so another one replaces it
+        out = {key: value for key, value in out.items() if key not in SIZES}
     for key, value in above.items():
         old = out.get(key)
         # Another plugin, or another preset, does not inherit the settings of the one it replaces.
@@ -246,20 +250,29 @@ def _choose(plugins: Plugins, kind: type[SpecT], table: PluginTable, where: str)
 def _methods(plugins: Plugins, config: BoardConfig, extra: tuple[str, ...], file: Path) -> tuple[ChosenMethod, ...]:
     tables = [(table, f"{file}: [[method]] {number}") for number, table in enumerate(config.method, start=1)]
     for text in extra:
-        name, _, preset = text.partition(":")
-        tables.append((MethodTable(name=name, preset=preset or None), f"--method {text}"))
+        plugin, _, preset = text.partition(":")
+        tables.append((MethodTable(name=plugin, preset=preset or None), f"--method {text}"))
     named = {table.name for table, _ in tables}
     tables = [(MethodTable(name=name), str(file)) for name in ALWAYS if name not in named] + tables
     out: dict[str, ChosenMethod] = {}
     for table, where in tables:
         chosen = _choose(plugins, MethodSpec, table, where)
         label = table.label or (f"{table.name} ({table.preset})" if table.preset else table.name)
-        if label in out:
+        name = slug(label)
+        if not name:
+            raise InputError(f"{where}: the label {label!r} has no letter or digit to name its records by.")
+        if name in out:
             raise InputError(f"{where}: the label {label!r} is taken; give this method another label.")
-        if label in REFERENCES:
+        if name in REFERENCES:
             raise InputError(f"{where}: the label {label!r} is the name of a reference row; give another label.")
-        out[label] = ChosenMethod(chosen.spec, chosen.config, label)
+        out[name] = ChosenMethod(chosen.spec, chosen.config, label)
     return tuple(out.values())
+
+
+def slug(label: str) -> str:
+    """A label as part of a file name."""
+    kept = "".join(c if c.isalnum() else "-" for c in label.lower())
+    return "-".join(part for part in kept.split("-") if part)
 
 
 REFERENCES = ("control", "recheck", "popularity")

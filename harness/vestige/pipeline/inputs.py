@@ -50,6 +50,7 @@ def prepare(board: Board, store: Store, fetch: bool = True, progress: Progress =
     if fetch:
         dataset.fetch(progress)
     elif not dataset.is_local():
+        dataset.fingerprint()  # says what is wrong where fetching would not help
         name = board.dataset.spec.name
         raise InputError(f"dataset {name!r} is not on this machine yet; run: vestige data fetch {name}")
     data_hash, notes = _data(board, dataset, store)
@@ -110,6 +111,7 @@ def _data(board: Board, dataset: Dataset, store: Store) -> tuple[str, dict[str, 
     identity = {
         "version": DATA_VERSION,
         "name": spec.name,
+        "plugin_version": spec.version,
         "digest": source_digest(spec),
         # Where a file lies does not matter, only what is in it.
         "config": config.model_dump(mode="json", exclude={"path"} if fingerprint else set()),

@@ -81,7 +81,11 @@ def _imports(file: Path, module: str, is_package: bool) -> list[str]:
     """Modules a file imports, absolute; `from package import name` may mean `package.name`, so both are given."""
     parts = module.split(".")
     out: list[str] = []
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    try:
+        tree = ast.parse(file.read_bytes())
+    except SyntaxError:
+        return out  # whoever imports it will say so
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             out += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import psutil
 
-from vestige.errors import StoreError, VestigeError
+from vestige.errors import InputError, StoreError, VestigeError
 from vestige.pipeline.jobs import ExecutorSettings, Job, Outcome, Report, Status
 
 POLL_SECONDS = 0.2
@@ -30,6 +30,8 @@ class LocalExecutor:
     """Runs jobs in `settings.workers` processes; one that is killed or overruns its limits is replaced."""
 
     def __init__(self, settings: ExecutorSettings) -> None:
+        if settings.workers < 1:
+            raise InputError(f"workers: at least 1 is needed, not {settings.workers}.")
         self._settings = settings
 
     def execute(self, jobs: Sequence[Job], report: Report) -> Mapping[tuple[str, str], Outcome]:
@@ -79,6 +81,9 @@ class LocalExecutor:
         ready = [job for job in waiting.values() if not any(need in waiting for need in job.needs)]
         running = {need for worker in workers if worker.job for need in [worker.job.id]}
         ready = [job for job in ready if not any(need in running for need in job.needs)]
+        for worker in [w for w in workers if w.job is None and w.dead]:
+            worker.stop()  # it died while it had nothing to do, so no job is to blame
+            workers.remove(worker)
         for job in ready:
             idle = next((worker for worker in workers if worker.job is None), None)
             if idle is None:
@@ -117,12 +122,19 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
+            # Ctrl-C is the parent's to answer; workers end when it does.
+            start_new_session=True,
         )
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._process.stdout, selectors.EVENT_READ)
         self._buffer = b""
+
+    @property
+    def dead(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.poll() is not None
 
     def begin(self, job: Job) -> None:
         """Hands the job over."""

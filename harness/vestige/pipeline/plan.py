@@ -6,7 +6,7 @@ from typing import Any
 
 from vestige import seeds
 from vestige.data.request import Part
-from vestige.pipeline.board import Board, Chosen, ChosenMethod
+from vestige.pipeline.board import Board, Chosen, ChosenMethod, slug
 from vestige.pipeline.inputs import Inputs
 from vestige.pipeline.jobs import Job
 from vestige.pipeline.keys import key_of, library_versions, source_digest
@@ -81,12 +81,6 @@ def plan(board: Board, plugins: Plugins, inputs: Mapping[int, Inputs]) -> Plan:
     return Plan(tuple(cells), tuple(jobs.values()))
 
 
-def slug(label: str) -> str:
-    """A label as part of a file name."""
-    kept = "".join(c if c.isalnum() else "-" for c in label.lower())
-    return "-".join(part for part in kept.split("-") if part)
-
-
 class _Planner:
     """One seed of a board."""
 
@@ -97,7 +91,7 @@ class _Planner:
         self.roles = ["base", "gold", "control"]
         self.roles += ["recheck"] if config.recheck else []
         self.roles += ["swap"] if config.swap else []
-        self.environment = {"device": config.device, "threads": config.threads, "versions": library_versions()}
+        self.environment = {"device": _device(config.device), "threads": config.threads, "versions": library_versions()}
         self.inputs_payload = {"data": inputs.content_hash, "split": inputs.split_key}
         # How far back training reaches decides what may be asked, and every model is asked the same.
         self.views = {"seed": seed, "recommender": describe(board.recommender)}
@@ -214,6 +208,15 @@ class _Planner:
         job = Job(stage, key_of(payload), f"{label}, seed {self.seed}", payload, tuple(dict.fromkeys(needs)))
         self.jobs.append(job)
         return job
+
+
+def _device(name: str) -> str:
+    """What `auto` stands for on this machine: it is the device that a result depends on, not the word."""
+    if name != "auto":
+        return name
+    from vestige.recommenders.torch_tools import resolve_device  # imports torch, which nothing else here needs
+
+    return resolve_device(name)
 
 
 def describe(chosen: Chosen[Any]) -> dict[str, Any]:

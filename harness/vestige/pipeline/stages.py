@@ -18,10 +18,12 @@ from vestige.data.interactions import Interactions
 from vestige.data.request import Part, Split, select, training
 from vestige.data.sequences import Sequences
 from vestige.data.views import Queries, Views
+from vestige.errors import VestigeError
 from vestige.measuring.contract import Context, CostOf, Measurement, Subject
 from vestige.measuring.statistics import Bootstrap
 from vestige.methods import Budget, Loads, Method, Task, Unlearned
 from vestige.pipeline.inputs import load_data, load_split
+from vestige.pipeline.keys import source_digest
 from vestige.pipeline.resources import peak_bytes, reset_peak
 from vestige.pipeline.store import Artifact, Meta, Store
 from vestige.plugins import HOOK_OF, Plugins
@@ -151,28 +153,35 @@ class Workbench:
 
     def _plugin(self, described: Mapping[str, Any]) -> Any:
         """A plugin's object, made from its resolved configuration."""
+        factory, config = self._factory(described)
+        return factory(config)
+
+    def _factory(self, described: Mapping[str, Any]) -> tuple[Any, configs.Config]:
+        """A plugin's factory and resolved configuration.
+
+        Raises:
+            VestigeError: Its sources are not those the board was planned with; a result under their key would be false.
+        """
         kind = next(kind for kind in HOOK_OF if kind.kind == described["kind"])
         spec = self.plugins.get(kind, described["name"])
-        return spec.load()(configs.validate(spec.config, described["config"], described["name"]))
+        factory = spec.load()
+        if (spec.version, source_digest(spec)) != (described["version"], described["digest"]):
+            raise VestigeError(f"the sources of {spec.name!r} were changed while the board ran; run it again.")
+        return factory, configs.validate(spec.config, described["config"], described["name"])
 
     def _method(self, described: Mapping[str, Any]) -> Method:
         method: Method = self._plugin(described)
         return method
 
-    def _recommender_class(self, described: Mapping[str, Any]) -> tuple[Any, configs.Config]:
-        kind = next(kind for kind in HOOK_OF if kind.kind == "recommender")
-        spec = self.plugins.get(kind, described["name"])
-        return spec.load(), configs.validate(spec.config, described["config"], described["name"])
-
     def _fresh(self, described: Mapping[str, Any], inputs: "_Inputs", device: str) -> Recommender:
-        factory, config = self._recommender_class(described)
+        factory, config = self._factory(described)
         model: Recommender = factory(config, inputs.catalogue, device)
         return model
 
     def _recommender(
         self, described: Mapping[str, Any], artifact: Artifact, inputs: "_Inputs", device: str
     ) -> Recommender:
-        factory, config = self._recommender_class(described)
+        factory, config = self._factory(described)
         model: Recommender = factory.load(artifact.folder, config, inputs.catalogue, device)
         return model
 

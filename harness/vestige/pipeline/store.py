@@ -6,6 +6,7 @@ thing twice and a killed one leaves nothing behind that could be mistaken for a 
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ import platformdirs
 from vestige.errors import StoreError
 
 MANIFEST = "manifest.json"
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 Meta = dict[str, Any]
 
 
@@ -68,18 +70,11 @@ class Store:
 
     def get(self, stage: str, key: str) -> Artifact | None:
         """The artifact if it is there and whole; a damaged one is removed, which is said, and counts as missing."""
-        folder = self.folder(stage, key)
-        if not (folder / MANIFEST).exists():
-            return None
-        fault = self._fault(folder)
-        if fault:
-            self._say(f"the stored {stage} {key[:12]} is damaged ({fault}); it is made again.")
-            with _guarded(folder):
-                shutil.rmtree(folder)
-            return None
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-        size = sum((folder / name).stat().st_size for name in manifest["files"])
-        return Artifact(stage, key, folder, manifest["meta"], size)
+        found = self._read(stage, key)
+        if isinstance(found, Artifact) or found is None:
+            return found
+        with self.lock(stage, key):
+            return self._whole(stage, key)
 
     def require(self, stage: str, key: str) -> Artifact:
         """The artifact.
@@ -102,27 +97,62 @@ class Store:
         if found:
             return found, False
         with self.lock(stage, key):
-            found = self.get(stage, key)  # another process may have made it while we waited
+            found = self._whole(stage, key)  # another process may have made it while we waited
             if found:
                 return found, False
             with _guarded(self.root):
-                self.root.mkdir(parents=True, exist_ok=True)
-                (self.root / "tmp").mkdir(exist_ok=True)
-                partial = Path(tempfile.mkdtemp(prefix=f"{stage}-{key}.", dir=self.root / "tmp"))
+                partial = self._aside(stage, key)
             try:
-                meta = fill(partial)
+                with _guarded(self.root, NO_ROOM):
+                    meta = fill(partial)
+                _seal(partial, meta, self.root)
                 with _guarded(self.root):
-                    _seal(partial, meta)
                     target = self.folder(stage, key)
                     target.parent.mkdir(parents=True, exist_ok=True)
+                    self._discard(stage, key)
                     partial.rename(target)
                     _sync(target.parent)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-        made = self.get(stage, key)
+            made = self._whole(stage, key)
         if made is None:
             raise StoreError(f"{self.folder(stage, key)}: what was just written cannot be read back.")
         return made, True
+
+    def _read(self, stage: str, key: str) -> "Artifact | str | None":
+        """The artifact, what is wrong with it, or None where there is none."""
+        folder = self.folder(stage, key)
+        if not folder.exists():
+            return None
+        fault = self._fault(folder)
+        if fault:
+            return fault
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        size = sum((folder / name).stat().st_size for name in manifest["files"])
+        return Artifact(stage, key, folder, manifest["meta"], size)
+
+    def _whole(self, stage: str, key: str) -> Artifact | None:
+        """As `get`, for who holds the lock."""
+        found = self._read(stage, key)
+        if isinstance(found, str):
+            self._say(f"the stored {stage} {key[:12]} is damaged ({found}); it is made again.")
+            with _guarded(self.folder(stage, key)):
+                self._discard(stage, key)
+            return None
+        return found
+
+    def _aside(self, stage: str, key: str) -> Path:
+        """A new folder that `sweep` finds if we are killed."""
+        (self.root / "tmp").mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f"{stage}-{key}.", dir=self.root / "tmp"))
+
+    def _discard(self, stage: str, key: str) -> None:
+        """Takes whatever lies in an artifact's place away, in one step, and then deletes it."""
+        folder = self.folder(stage, key)
+        if folder.exists():
+            aside = self._aside(stage, key)
+            folder.rename(aside / "old")
+            shutil.rmtree(aside, ignore_errors=True)
 
     @contextlib.contextmanager
     def lock(self, stage: str, key: str) -> Iterator[None]:
@@ -137,19 +167,20 @@ class Store:
             lock.release()
 
     def artifacts(self) -> list[Artifact]:
-        """Everything complete in the store, without verifying it."""
+        """Everything complete in the store, not read and not verified: `meta` is empty."""
         out = []
         for manifest in sorted(self.root.glob(f"*/*/{MANIFEST}")):
             folder = manifest.parent
-            content = json.loads(manifest.read_bytes())
+            if folder.parent.name == "tmp":
+                continue
             size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-            out.append(Artifact(folder.parent.name, folder.name, folder, content["meta"], size))
+            out.append(Artifact(folder.parent.name, folder.name, folder, {}, size))
         return out
 
     def remove(self, artifact: Artifact) -> None:
         """Deletes an artifact, under its lock."""
         with self.lock(artifact.stage, artifact.key), _guarded(self.root):
-            shutil.rmtree(artifact.folder)
+            self._discard(artifact.stage, artifact.key)
 
     def sweep(self) -> int:
         """Removes what killed processes left half made, and returns how many; what somebody works on is locked."""
@@ -172,8 +203,8 @@ class Store:
                     return f"the checksum of {name} is wrong"
         except FileNotFoundError as error:
             return f"{Path(error.filename).name} is missing"
-        except (ValueError, KeyError, TypeError):
-            return "its manifest cannot be read"
+        except (ValueError, KeyError, TypeError, OSError):
+            return "it cannot be read"
         return ""
 
 
@@ -193,23 +224,30 @@ def write_atomically(file: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _guarded(place: Path) -> Iterator[None]:
-    """Turns the system's refusals into a sentence."""
+def _guarded(place: Path, only: frozenset[int] | None = None) -> Iterator[None]:
+    """Turns the system's refusals (or only those of these numbers) into a sentence."""
     try:
         yield
     except OSError as error:
+        if only is not None and error.errno not in only:
+            raise
         raise StoreError(f"{place}: cannot be written ({error.strerror or error}).") from error
 
 
-def _seal(folder: Path, meta: Meta) -> None:
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    for file in files:
-        _sync(file)
-    manifest = {"files": {str(f.relative_to(folder)): _sha256(f) for f in files}, "meta": meta}
+def _seal(folder: Path, meta: Meta, root: Path) -> None:
     path = folder / MANIFEST
-    path.write_text(json.dumps(manifest, indent=1, sort_keys=True))
-    _sync(path)
-    _sync(folder)
+    if path.exists():
+        raise ValueError(
+            f"a plugin saved a file called {MANIFEST}, which is the store's own; it must choose another name."
+        )
+    with _guarded(root):
+        files = sorted(file for file in folder.rglob("*") if file.is_file())
+        for file in files:
+            _sync(file)
+        manifest = {"files": {str(f.relative_to(folder)): _sha256(f) for f in files}, "meta": meta}
+        path.write_text(json.dumps(manifest, indent=1, sort_keys=True))
+        _sync(path)
+        _sync(folder)
 
 
 def _sync(path: Path) -> None:

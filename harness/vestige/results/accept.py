@@ -1,6 +1,7 @@
 """Makes fresh results the accepted ones."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from vestige.errors import InputError
@@ -12,15 +13,29 @@ VALUES = ("results.csv", "per_user.parquet", "board.json")
 MAX_BYTES = 2 * 2**20
 
 
-def accept(fresh: Path, board_folder: Path) -> list[Path]:
+def accept(fresh: Path, board_folder: Path, board: str, seeds: Sequence[int]) -> list[Path]:
     """Copies records and values into `accepted/` and the tables beside it; returns what was written.
 
     Nothing of the old results is lost before the new ones are complete.
 
+    Args:
+        fresh: The results folder of a run.
+        board_folder: Where `board.toml` lies.
+        board, seeds: What the results must be of.
+
     Raises:
-        InputError: There are no fresh results, a cell failed, or they are larger than what may be committed.
+        InputError: There are no fresh results, they are of another board or of other seeds, a cell failed, or they are
+            larger than what may be committed.
     """
     finished = read_records(fresh)
+    found = {f.record.identity.board for f in finished}
+    if found != {board}:
+        raise InputError(f"{fresh}: these are results of {', '.join(sorted(found))}, not of {board}.")
+    ran = sorted({f.record.identity.seed for f in finished})
+    if ran != sorted(seeds):
+        raise InputError(
+            f"{fresh}: seeds {ran} were run, but the board has {sorted(seeds)}; run the whole board first."
+        )
     failed = [f.record.identity.cell for f in finished if not f.record.ok]
     if failed:
         raise InputError(f"{fresh}: these cells failed, so the results cannot be accepted: {', '.join(failed)}.")

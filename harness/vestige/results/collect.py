@@ -1,19 +1,22 @@
 """Writes what a board's cells left in the store as records and tables of values."""
 
+import contextlib
 import json
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vestige.errors import StoreError
 from vestige.pipeline.board import Board, Chosen
 from vestige.pipeline.inputs import Inputs
 from vestige.pipeline.jobs import Outcome
@@ -23,6 +26,17 @@ from vestige.pipeline.store import Store, write_atomically
 from vestige.plugins import Plugins
 from vestige.results.records import Finished, Identity, Measured, PluginId, Record, Run, dump
 from vestige.results.records import Outcome as RecordOutcome
+
+
+@contextlib.contextmanager
+def results_lock(out: Path) -> Iterator[None]:
+    """One writer at a time for a results folder, so that two runs do not mix their tables."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{out}: cannot be written ({error.strerror}).") from error
+    with filelock.FileLock(out / ".lock"):
+        yield
 
 
 def collect(
@@ -55,7 +69,7 @@ def collect(
     kept = {f"{item.record.identity.cell}{end}" for item in finished for end in (".json", ".run.json")}
     for file in records.glob("*.json"):
         if file.name not in kept:
-            file.unlink()
+            file.unlink(missing_ok=True)
     for item in finished:
         write_atomically(records / f"{item.record.identity.cell}.json", dump(item.record))
         write_atomically(records / f"{item.record.identity.cell}.run.json", dump(item.run))
@@ -147,7 +161,9 @@ def _portable(values: dict[str, Any]) -> dict[str, Any]:
 
 def _provenance() -> dict[str, Any]:
     here = Path(__file__).parent
-    commit = _git(here, "rev-parse", "HEAD")
+    # Only where this very file is tracked: a checkout around an installed copy is somebody else's.
+    tracked = _git(here, "ls-files", "--error-unmatch", Path(__file__).name) is not None
+    commit = _git(here, "rev-parse", "HEAD") if tracked else None
     return {
         "utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "vestige": metadata.version("vestige"),

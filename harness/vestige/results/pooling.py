@@ -75,9 +75,15 @@ class Results:
                 return item.record.identity.label
         return None
 
-    def pooled(self, label: str, name: str) -> Pooled | None:
-        """`metric/view` of a row over its seeds; None where the row has no such measurement."""
-        cells = [(item, m) for item in self.row(label) if item.record.ok and (m := item.find(name)) is not None]
+    def pooled(self, label: str, name: str, seeds: frozenset[int] | None = None) -> Pooled | None:
+        """`metric/view` of a row over its seeds (or those given); None where the row has no such measurement."""
+        cells = [
+            (item, m)
+            for item in self.row(label)
+            if item.record.ok
+            and (seeds is None or item.record.identity.seed in seeds)
+            and (m := item.find(name)) is not None
+        ]
         if not cells:
             return None
         first = cells[0][1]
@@ -100,9 +106,22 @@ class Results:
             replicates=replicates,
         )
 
+    def shared_seeds(self, name: str, *labels: str) -> frozenset[int]:
+        """The seeds at which every one of the rows has a value."""
+        valued = [
+            {
+                item.record.identity.seed
+                for item in self.row(label)
+                if item.record.ok and (m := item.find(name)) is not None and m.value is not None
+            }
+            for label in labels
+        ]
+        return frozenset(set.intersection(*valued))
+
     def difference(self, label: str, other: str, name: str) -> Estimate | None:
-        """A row minus another on one measurement, paired by user and seed."""
-        mine, its = self.pooled(label, name), self.pooled(other, name)
+        """A row minus another on one measurement, paired by user, over the seeds at which both have a value."""
+        seeds = self.shared_seeds(name, label, other)
+        mine, its = (self.pooled(row, name, seeds) for row in (label, other))
         if mine is None or its is None or mine.estimate is None or its.estimate is None:
             return None
         return mine.estimate - its.estimate

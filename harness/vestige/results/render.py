@@ -1,10 +1,11 @@
 """Reads a results folder and lets every renderer write its table."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from vestige.errors import InputError
-from vestige.plugins import Plugins
+from vestige.plugins import DISTRIBUTION, Plugins
 from vestige.results.pooling import Results, read_replicates
 from vestige.results.records import read_records
 from vestige.specs import RendererSpec
@@ -26,6 +27,14 @@ def read_results(folder: Path) -> Results:
     return Results(about, tuple(finished), read_replicates(folder))
 
 
-def render(results: Results, plugins: Plugins, folder: Path) -> dict[str, Path]:
-    """Every installed renderer's table: the path by the renderer's name."""
-    return {name: spec.load()(results, folder) for name, spec in plugins.all(RendererSpec).items()}
+def render(results: Results, plugins: Plugins, folder: Path, say: Callable[[str], None]) -> dict[str, Path]:
+    """Every installed renderer's table, the path by the renderer's name; `say` names a plugin's that failed."""
+    written = {}
+    for name, spec in plugins.all(RendererSpec).items():
+        try:
+            written[name] = spec.load()(results, folder)
+        except Exception as error:
+            if plugins.origin(spec).distribution == DISTRIBUTION:
+                raise
+            say(f"the renderer {name!r} failed and was left out: {type(error).__name__}: {error}")
+    return written

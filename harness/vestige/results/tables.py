@@ -185,6 +185,8 @@ def _cell(results: Results, label: str, name: str) -> str:
     text = _number(pooled.value, pooled.unit)
     if pooled.interval is not None:
         text += f" [{_number(pooled.interval[0], pooled.unit)}, {_number(pooled.interval[1], pooled.unit)}]"
+    if pooled.seeds < len(results.row(label)):
+        text += f" ({pooled.seeds} of {len(results.row(label))} seeds)"
     if name.startswith("auc_") and no_power(results, name):
         text += " NO POWER"
     return text
@@ -237,14 +239,17 @@ def _verdicts(results: Results) -> list[str]:
         for label in results.labels:
             closed = _closed(results, label, base, gold, k)
             if closed is not None and label not in (base, gold, "control", "recheck", "popularity"):
-                lines.append(f"{label} closes {100 * closed:.0f} % of that gap.")
+                beyond = " (more than all of it: it suppresses what gold still recommends)" if closed > 1 else ""
+                lines.append(f"{label} closes {100 * closed:.0f} % of that gap{beyond}.")
         out.append(" ".join(lines))
     return out
 
 
 def _closed(results: Results, label: str, base: str, gold: str, k: int) -> float | None:
     """The share of the gap between base and gold on `forget` that a row closes; above 1 it overshoots."""
-    values = [results.pooled(row, f"hit@{k}/forget") for row in (base, gold, label)]
+    name = f"hit@{k}/forget"
+    seeds = results.shared_seeds(name, base, gold, label)
+    values = [results.pooled(row, name, seeds) for row in (base, gold, label)]
     b, g, u = (pooled.value if pooled else None for pooled in values)
     if b is None or g is None or u is None or b <= g:
         return None
@@ -262,14 +267,14 @@ def _change_table(results: Results) -> str:
     ]
     for view in ("retain", "forget", "neighbours"):
         for metric in (f"hit@{k}", f"ndcg@{k}"):
-            before = results.pooled(base, f"{metric}/{view}") if base else None
+            seeds = results.shared_seeds(f"{metric}/{view}", *([base] if base else []), *methods)
+            before = results.pooled(base, f"{metric}/{view}", seeds) if base else None
             if before is None or before.value is None:
                 continue
             row = [view, metric, f"{before.value:.4f}"]
             for label in methods:
                 after, change = (
-                    results.pooled(label, f"{metric}/{view}"),
-                    results.pooled(label, f"{metric}:vs_base/{view}"),
+                    results.pooled(label, f"{name}/{view}", seeds) for name in (metric, f"{metric}:vs_base")
                 )
                 shown = f"{after.value:.4f}" if after and after.value is not None else "—"
                 percent = f" ({change.value:+.1f} %)" if change and change.value is not None else ""

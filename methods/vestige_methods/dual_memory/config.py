@@ -15,7 +15,7 @@ class DualMemoryConfig(Config):
     """All knobs, under the published names where they have one.
 
     Attributes:
-        epochs: Visits to every forgotten transition by the side memory's training.
+        epochs: So often as many windows as cover them are drawn from the forgotten sequences (or every query is asked).
         batch_size: Forgotten transitions a step; as many retained ones, times `retain_ratio`, beside them.
         lr, clip: AdamW on the adapter, gradient norm clipped.
         alpha_weight, beta_weight, kl_reg_weight: α, β and γ of the total loss.

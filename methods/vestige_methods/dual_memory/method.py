@@ -129,7 +129,7 @@ class _SideTraining:
         self.retain_rows = max(1, round(config.batch_size * config.retain_ratio / main.config.window))
 
     def run(self) -> _Trained:
-        """Trains for `epochs` visits to every forgotten transition."""
+        """Trains for `epochs` epochs; see `_epoch_rows`."""
         config = self.config
         parameters = [p for p in self.side.module.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=0.0)

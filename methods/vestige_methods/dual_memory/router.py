@@ -131,7 +131,10 @@ def train_router(
     """Trains on the histories that are not held out, then chooses the threshold on those that are."""
     torch.manual_seed(seed)
     device = features.device
-    train = torch.from_numpy(np.flatnonzero(~histories.held_out)).to(device)
+    # A class of one history has it held out, and must be trained on it all the same.
+    alone = np.asarray([histories.forget[~histories.held_out].sum() == 0, histories.forget[~histories.held_out].all()])
+    training = ~histories.held_out | (histories.forget & alone[0]) | (~histories.forget & alone[1])
+    train = torch.from_numpy(np.flatnonzero(training)).to(device)
     label = torch.from_numpy(histories.forget).to(device).float()
     router = Router(features.shape[1], config.router_hidden, config.router_dropout).to(device)
     router.mean.copy_(features[train].mean(dim=0))
@@ -189,7 +192,7 @@ def labelled_histories(
     """
     forget_rows = prefixes(forget, per_user, rng) if whole else forget
     retained_rows = prefixes(retained, max(2, per_user // 2), rng)
-    held_f, held_r = (rng.random(len(rows)) < HELD_OUT for rows in (forget_rows, retained_rows))
+    held_f, held_r = (_held_out(len(rows), rng) for rows in (forget_rows, retained_rows))
     # Natural prevalence: every user counts alike, however many histories there are of them.
     weight_f, weight_r = _user_weights(forget_rows, held_f), _user_weights(retained_rows, held_r)
     short_f, short_r = (
@@ -211,20 +214,32 @@ def labelled_histories(
     )
 
 
+def _held_out(rows: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """A share of `HELD_OUT` of the rows: at least one, and never all of them unless there is only one."""
+    count = min(max(round(HELD_OUT * rows), 1), max(rows - 1, 1))
+    out = np.zeros(rows, dtype=np.bool_)
+    out[rng.permutation(rows)[:count]] = True
+    return out
+
+
 def _user_weights(rows: Sequences, held_out: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Weights of the held-out rows that give every user of `rows` one in all, on average."""
-    users = len(np.unique(rows.users))
-    return np.full(len(rows), users / max(int(held_out.sum()), 1))
+    """Of the held-out rows: the same in sum for every user who has one, and as many in all as there are users."""
+    users, index = np.unique(rows.users, return_inverse=True)
+    held = np.bincount(index[held_out], minlength=len(users))
+    weights = np.where(held_out, 1.0 / np.maximum(held, 1)[index], 0.0)
+    scaled: npt.NDArray[np.float64] = weights * len(users) / max(int((held > 0).sum()), 1)
+    return scaled
 
 
 def prefixes(rows: Sequences, per_row: int, rng: np.random.Generator) -> Sequences:
-    """At most `per_row` prefixes of every row: the whole row, and the rest of random lengths from 1 on."""
-    counts = np.minimum(per_row, rows.lengths)
-    index = np.repeat(np.arange(len(rows)), counts)
-    lengths = rng.integers(1, rows.lengths[index] + 1)
-    first = np.append(True, np.diff(index) != 0)[: len(index)]
-    lengths[first] = rows.lengths[index[first]]
-    return rows.slices(index, np.zeros(len(index), dtype=np.int64), lengths)
+    """At most `per_row` different prefixes of every row: the whole row, and others drawn at random."""
+    index = np.repeat(np.arange(len(rows)), rows.lengths)
+    lengths = np.arange(len(index)) - np.repeat(rows.offsets[:-1], rows.lengths) + 1
+    lot = np.where(lengths == rows.lengths[index], -1.0, rng.random(len(index)))
+    order = np.lexsort((lot, index))
+    place = np.arange(len(order)) - np.repeat(rows.offsets[:-1], rows.lengths)
+    chosen = np.sort(order[place < per_row])
+    return rows.slices(index[chosen], np.zeros(len(chosen), dtype=np.int64), lengths[chosen])
 
 
 def shortened(rows: Sequences, rng: np.random.Generator) -> Sequences:
