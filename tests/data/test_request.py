@@ -135,12 +135,12 @@ def test_a_file_of_interactions(tmp_path: Path) -> None:
 def test_an_item_had_twice_is_forgotten_twice_and_an_unaskable_request_is_empty(tmp_path: Path) -> None:
     from vestige.data.interactions import from_columns
 
-    items = np.asarray([7, 2, 7, 3, 4, 7] + [1, 2, 3, 4, 5, 6] * 4)
-    data = from_columns(np.repeat(np.arange(5), 6), items, None, None, "test")
+    items = np.asarray([7, 2, 9, 7, 3, 4, 7] + [1, 2, 3, 4, 5, 6, 8] * 4)
+    data = from_columns(np.repeat(np.arange(5), 7), items, None, None, "test")
     file = tmp_path / "forget.tsv"
     file.write_text("0\t7\n")
     split = draw(data, RequestConfig(kind="interactions", file=str(file)), LAST, 0)
-    assert np.flatnonzero(split.part == Part.FORGET).tolist() == [0, 2]
+    assert np.flatnonzero(split.part == Part.FORGET).tolist() == [0, 3]
     file.write_text("1\t1\n")  # a first item has no history, so nobody can be asked about it
     with pytest.raises(InputError, match="the request is empty"):
         draw(data, RequestConfig(kind="interactions", file=str(file)), LAST, 0)
