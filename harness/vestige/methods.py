@@ -68,6 +68,7 @@ class Unlearned:
         trainable_parameters: How many numbers were free to change.
         notes: What the method measured of itself, for the record.
         flops: Floating-point operations it took, where it counted them.
+        uncounted: The operators it met that the counter of FLOPs has no formula for.
         setup_seconds: The part of its time that further requests would not pay again, such as models of shards.
     """
 
@@ -75,6 +76,7 @@ class Unlearned:
     trainable_parameters: int = 0
     notes: Mapping[str, float] = field(default_factory=dict)
     flops: float | None = None
+    uncounted: tuple[str, ...] = ()
     setup_seconds: float = 0.0
 
 

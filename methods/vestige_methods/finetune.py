@@ -24,4 +24,5 @@ class Finetune:
         passes = self.config.share * task.budget.passes
         report = model.train_on(task.retained, passes, task.seed, task.progress, self.config.learning_rate)
         parameters = sum(p.numel() for p in model.module.parameters())
-        return Unlearned(task.recommender, parameters, {"passes": passes, "steps": report.steps}, report.flops)
+        notes = {"passes": passes, "steps": report.steps}
+        return Unlearned(task.recommender, parameters, notes, report.flops, report.uncounted)

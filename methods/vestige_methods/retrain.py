@@ -16,4 +16,5 @@ class Retrain:
         report = model.fit(task.retained, task.seed, task.progress)
         module = getattr(model, "module", None)
         parameters = sum(p.numel() for p in module.parameters()) if module is not None else 0
-        return Unlearned(model, parameters, {"passes": report.passes, "steps": report.steps}, report.flops)
+        notes = {"passes": report.passes, "steps": report.steps}
+        return Unlearned(model, parameters, notes, report.flops, report.uncounted)

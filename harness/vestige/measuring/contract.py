@@ -82,6 +82,7 @@ class CostOf:
         stored_bytes: Of its files.
         latency: Seconds a query.
         setup_seconds: The part of `seconds` that further requests would not pay again.
+        uncounted: The operators that the counter of FLOPs has no formula for.
     """
 
     seconds: float
@@ -91,6 +92,7 @@ class CostOf:
     stored_bytes: int
     latency: float
     setup_seconds: float = 0.0
+    uncounted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

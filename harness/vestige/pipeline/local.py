@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import time
@@ -172,7 +173,8 @@ class _Worker:
     def stop(self) -> None:
         """Ends the process."""
         self.alive = False
-        self._process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # with the child that runs the job
         self._process.wait()
         self._selector.close()
         for stream in (self._process.stdin, self._process.stdout):
@@ -246,7 +248,9 @@ class _Worker:
         return 0.0 if self._clock.running_since is None else time.monotonic() - self._clock.running_since
 
     def _resident(self) -> int:
+        """Of the child that runs the job."""
         try:
-            return int(psutil.Process(self._process.pid).memory_info().rss)
+            children = psutil.Process(self._process.pid).children(recursive=True)
+            return max((int(child.memory_info().rss) for child in children), default=0)
         except psutil.NoSuchProcess:
             return 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def reset_peak() -> None:
-    """Starts the measurement of the peak anew, so that a long-lived worker reports each job's own."""
+    """Starts the measurement of the peak anew: what a process did before is not the job's."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

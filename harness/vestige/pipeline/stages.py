@@ -62,6 +62,7 @@ class Workbench:
         cost = {
             "seconds": seconds,
             "flops": report.flops,
+            "uncounted": list(report.uncounted),
             "trainable_parameters": _parameters(model),
             "peak_bytes": peak_bytes(),
         }
@@ -93,6 +94,7 @@ class Workbench:
             "seconds": seconds,
             "setup_seconds": result.setup_seconds,
             "flops": result.flops,
+            "uncounted": list(result.uncounted),
             "trainable_parameters": result.trainable_parameters,
             "peak_bytes": peak_bytes(),
         }

@@ -2,11 +2,17 @@
 
 Started as `python -m vestige.pipeline.worker STORE THREADS`. Whatever plugins print goes to standard error, so that it
 cannot disturb the answers. When standard input closes, the parent is gone, and the worker ends at once.
+
+The worker itself only imports. Every job runs in a child of its own, forked from it: so a job's peak memory is that of
+a fresh process, nothing one job left behind reaches the next, and no job pays for imports. The worker never computes
+anything with torch, whose threads would not survive the fork.
 """
 
+import importlib
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -19,6 +25,17 @@ from typing import Any
 from vestige.errors import StoreError, VestigeError
 
 Answer = Callable[[dict[str, Any]], None]
+
+PRELOADED = (
+    "torch",
+    "torch.utils.flop_counter",
+    "peft",
+    "sklearn.linear_model",
+    "sklearn.pipeline",
+    "sklearn.preprocessing",
+    "vestige.recommenders.t5",
+)
+"""What jobs need and is slow to import."""
 
 
 def main() -> None:
@@ -35,10 +52,8 @@ def main() -> None:
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
 
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
-    import torch
-    import torch.utils.flop_counter  # slow to import; the first training must not pay for it in its seconds
-
-    torch.set_num_threads(threads)
+    for module in PRELOADED:
+        importlib.import_module(module)
     from vestige import plugins
     from vestige.pipeline.stages import Workbench
     from vestige.pipeline.store import Store
@@ -48,7 +63,10 @@ def main() -> None:
     answer({"event": "ready"})
     while True:
         job = jobs.get()
-        _run(bench, job, answer)
+        if hasattr(os, "fork"):
+            _run_in_child(bench, job, threads, answer)
+        else:  # no fork on this system: jobs then share the process
+            _run(bench, job, threads, answer)
 
 
 def _listen(jobs: "queue.Queue[dict[str, Any]]") -> None:
@@ -57,7 +75,50 @@ def _listen(jobs: "queue.Queue[dict[str, Any]]") -> None:
     os._exit(0)  # the parent has gone; a training in progress is of no use to anybody
 
 
-def _run(bench: Any, job: dict[str, Any], answer: Answer) -> None:
+def _run_in_child(bench: Any, job: dict[str, Any], threads: int, answer: Answer) -> None:
+    begun = time.perf_counter()
+    worker = os.getpid()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            threading.Thread(target=_end_with, args=(worker,), daemon=True).start()
+            _run(bench, job, threads, answer)
+            code = 0
+        except BaseException:  # whatever it was, the worker tells it by the exit code
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code:
+        killed = code == -signal.SIGKILL
+        message = (
+            "the system killed the process (signal 9), as it does when memory runs out"
+            if killed
+            else f"the process ended with code {code}"
+        )
+        answer(
+            {
+                "event": "done",
+                "status": "oom" if killed else "error",
+                "made": False,
+                "message": message,
+                "seconds": time.perf_counter() - begun,
+            }
+        )
+
+
+def _end_with(worker: int) -> None:
+    """Ends this child when its worker is gone."""
+    while os.getppid() == worker:
+        time.sleep(0.2)
+    os._exit(1)
+
+
+def _run(bench: Any, job: dict[str, Any], threads: int, answer: Answer) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
     begun = time.perf_counter()
     last = 0.0
 

@@ -40,12 +40,14 @@ class FitReport:
         loss: The mean training loss of the last pass, in nats a position.
         flops: Floating-point operations of all steps (one step measured by `torch.utils.flop_counter`, times
             steps), or None where they cannot be counted.
+        uncounted: The operators that the counter has no formula for.
     """
 
     passes: float
     steps: int
     loss: float
     flops: float | None = None
+    uncounted: tuple[str, ...] = ()
 
 
 class Scorer(Protocol):
@@ -93,6 +95,24 @@ class Trainable(Protocol):
         self, sequences: Sequences, passes: float, seed: int, progress: Progress, learning_rate: float | None = None
     ) -> FitReport:
         """Goes on training from the present weights, by the same procedure as `fit`."""
+        ...
+
+
+@runtime_checkable
+class Modular(Protocol):
+    """A scorer that answers by torch modules, which an attacker who holds its files can change."""
+
+    def modules(self) -> "tuple[torch.nn.Module, ...]":
+        """Every module that takes part in an answer; none twice."""
+        ...
+
+
+@runtime_checkable
+class Represents(Protocol):
+    """A scorer whose inner states can be read, by whoever holds its files."""
+
+    def represent(self, histories: Sequences) -> FloatArray:
+        """float32 [queries, features]: what its encoder makes of each history."""
         ...
 
 

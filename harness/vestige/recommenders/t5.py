@@ -26,6 +26,7 @@ from vestige.progress import Progress
 from vestige.recommenders.contract import Catalogue, FitReport, FloatArray
 from vestige.recommenders.t5_config import T5RecommenderConfig
 from vestige.recommenders.torch_tools import (
+    Flops,
     autocast,
     count_flops,
     deterministic,
@@ -97,14 +98,14 @@ class T5Recommender:
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, warm_then_linear(steps, min(100, steps // 10), 0.02))
         per_pass = math.ceil(len(sequences) / config.batch_size)
         losses: list[float] = []
-        flops = 0.0
+        flops = Flops(0.0, ())
         self.module.train()
         for done, rows in enumerate(_forever(len(sequences), config.batch_size, rng)):
             if done == steps:
                 break
             batch = self.batch(sequences.take(rows), rng)
             if done == 0:
-                flops = steps * count_flops(partial(_forward_backward, self, batch))
+                flops = count_flops(partial(_forward_backward, self, batch))
                 self.module.zero_grad(set_to_none=True)
                 deterministic(seed)
             with autocast(self.device, config.amp):
@@ -114,7 +115,8 @@ class T5Recommender:
             if done % 20 == 0:
                 progress(done / steps, f"loss {losses[-1]:.3f}")
         self.module.eval()
-        return FitReport(passes=passes, steps=steps, loss=float(np.mean(losses[-per_pass:])), flops=flops)
+        last = float(np.mean(losses[-per_pass:]))
+        return FitReport(passes, steps, last, steps * flops.count, flops.uncounted)
 
     def loss(self, sequences: Sequences, rng: np.random.Generator) -> torch.Tensor:
         """The mean cross-entropy, in nats a position, of one random window of every sequence."""
@@ -189,6 +191,23 @@ class T5Recommender:
                 logits = self.project(answer)
             out[rows] = torch.log_softmax(logits.float(), dim=-1).cpu().numpy()
         return out
+
+    @torch.inference_mode()
+    def represent(self, histories: Sequences) -> FloatArray:
+        """float32 [queries, 2 d_model]: the encoder's states, averaged over the tokens, and the state that answers."""
+        self.module.eval()
+        out = np.empty((len(histories), 2 * self.module.config.d_model), dtype=np.float32)
+        for rows in self.scoring_batches(len(histories)):
+            encoder, decoder, last = self.question(histories.take(rows))
+            states, mask = self.encode(encoder)
+            mean = (states * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+            answer = self.decode(states, mask, decoder)[torch.arange(len(rows)), last]
+            out[rows] = torch.cat([mean, answer], dim=1).float().cpu().numpy()
+        return out
+
+    def modules(self) -> tuple[torch.nn.Module, ...]:
+        """The one module there is."""
+        return (self.module,)
 
     def scoring_batches(self, queries: int) -> Iterator[IntArray]:
         """Row numbers, `config.score_batch_size` at a time."""

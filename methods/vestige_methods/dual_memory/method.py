@@ -27,7 +27,7 @@ from vestige.errors import InputError
 from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Recommender
 from vestige.recommenders.t5 import IGNORED, Batch, T5Recommender
-from vestige.recommenders.torch_tools import autocast, count_flops, deterministic, step
+from vestige.recommenders.torch_tools import Flops, autocast, count_flops, deterministic, step
 from vestige_methods.dual_memory import losses
 from vestige_methods.dual_memory.config import DualMemoryConfig
 from vestige_methods.dual_memory.model import DualMemoryModel, side_of
@@ -69,7 +69,9 @@ class DualMemory:
             "router held-out share of retained": report.retained_share,
             "router target precision reached": float(report.reached),
         }
-        return Unlearned(model, parameters, notes, trained.flops + router_flops)
+        counted = trained.flops.count + router_flops.count
+        uncounted = tuple(sorted({*trained.flops.uncounted, *router_flops.uncounted}))
+        return Unlearned(model, parameters, notes, counted, uncounted)
 
     def load(self, folder: Path, recommender: Recommender) -> DualMemoryModel:
         """What `DualMemoryModel.save` wrote."""
@@ -87,7 +89,7 @@ class DualMemory:
             target_modules=targets if self.config.freeze_lm_head else [*targets, "lm_head"],
         )
 
-    def _router(self, task: Task, main: T5Recommender) -> tuple[Router, RouterReport, float]:
+    def _router(self, task: Task, main: T5Recommender) -> tuple[Router, RouterReport, Flops]:
         rng = np.random.default_rng(task.seed)
         whole = task.kind == "users"
         histories = labelled_histories(
@@ -100,19 +102,20 @@ class DualMemory:
         task.progress(0.8, "router")
         sample = histories.rows.take(np.arange(min(32, len(histories.rows))))
         layers = self.config.router_layers
-        per_history = count_flops(lambda: features_of(main, sample, layers)) / len(sample)
+        asked = count_flops(lambda: features_of(main, sample, layers))
+        per_history = asked.count / len(sample)
         features = features_of(main, histories.rows, layers)
         router, report = train_router(features, histories, self.config, task.seed)
         weights = sum(p.numel() for p in router.parameters())
         # A step costs about six operations a weight and sample (two forward, four backward).
         own = 6.0 * weights * self.config.router_epochs * float((~histories.held_out).sum())
-        return router, report, per_history * len(histories.rows) + own
+        return router, report, Flops(per_history * len(histories.rows) + own, asked.uncounted)
 
 
 class _Trained:
     """What the side memory's training did."""
 
-    def __init__(self, steps: int, flops: float, last: dict[str, float]) -> None:
+    def __init__(self, steps: int, flops: Flops, last: dict[str, float]) -> None:
         self.steps, self.flops, self.losses = steps, flops, last
 
 
@@ -136,7 +139,7 @@ class _SideTraining:
         rows = self._epoch_rows()
         per_epoch = math.ceil(len(rows) / self.forget_rows)
         steps = per_epoch * config.epochs
-        flops = 0.0
+        flops = Flops(0.0, ())
         last: list[dict[str, float]] = []
         self.side.module.train()
         self.main.module.eval()
@@ -144,7 +147,8 @@ class _SideTraining:
             forget, positives = self._forget_batch(chosen)
             retain = self._retain_batch()
             if done == 0:
-                flops = steps * count_flops(partial(self._forward_backward, forget, positives, retain))
+                one = count_flops(partial(self._forward_backward, forget, positives, retain))
+                flops = Flops(steps * one.count, one.uncounted)
             with autocast(self.main.device, config.amp):
                 loss, terms = self._loss(forget, positives, retain)
             step(optimizer, loss, parameters, config.clip)

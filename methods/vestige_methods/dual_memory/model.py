@@ -64,6 +64,14 @@ class DualMemoryModel:
         """Main, side and router."""
         return Parts(self.main, self.side, _RouterPart(self))
 
+    def modules(self) -> tuple[torch.nn.Module, ...]:
+        """The main memory, the side memory with its own copy of the base's weights, and the router."""
+        return self.main.module, self.adapter, self.router
+
+    def represent(self, histories: Sequences) -> FloatArray:
+        """float32 [queries, features]: what the main memory's encoder makes of each history; the side shares it."""
+        return self.main.represent(histories)
+
     @torch.inference_mode()
     def score(self, histories: Sequences) -> FloatArray:
         """float32 [queries, items]: log-softmax over the whole catalogue, nothing masked."""
