@@ -33,6 +33,7 @@ BUILT_IN = (
     "vestige_datasets.plugin",
     "vestige_methods.plugin",
     "vestige_metrics.plugin",
+    "vestige_metrics.attacks.plugin",
 )
 
 HOOK_OF: Mapping[type[Spec], str] = {

@@ -71,10 +71,12 @@ class MethodSpec(Spec):
 
     Attributes:
         same_as: `"gold"` where the method is retraining itself: the board's gold serves, with its recorded cost.
+        control: A row that stands on every full board to be recognised for what it is, and competes with nobody.
     """
 
     kind = "method"
     same_as: Literal["gold"] | None = None
+    control: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,10 +93,19 @@ class MetricSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttackSpec(MetricSpec):
-    """An attack: measured as a metric is, and run where a board names it under `[attacks]`."""
+class AttackSpec(Spec):
+    """An attack on one model. The factory is a class `(config)` with `attack(target)`, see `vestige.measuring.attacks`.
+
+    Attributes:
+        track: `api`, where the attacker can only ask, or `weights`, where they hold the files too.
+        recovers: Names of the attempts that bring forgotten items back; each becomes `recovery:<name>`.
+        tells: Names of the attempts that tell the forgotten from the never-trained; each becomes `auc_<name>`.
+    """
 
     kind = "attack"
+    track: Literal["api", "weights"]
+    recovers: tuple[str, ...] = ()
+    tells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ class Cost:
         Amortised: (set-up / n + the rest) over the seconds of one retraining.
         """
         own, gold = context.subject.cost, context.roles["gold"].cost
-        yield Measurement("seconds", "", own.seconds, better="lower", unit="s")
+        yield Measurement("seconds", "", own.seconds, better="lower", unit="s", varies=True)
         pairs = {
             "seconds": (own.seconds, gold.seconds),
             "flops": (own.flops, gold.flops),
@@ -32,11 +32,18 @@ class Cost:
         for name, (mine, its) in pairs.items():
             if mine is None or not its:
                 note = "not counted by the method" if mine is None else "not counted for gold"
-                yield Measurement(f"cost_{name}", "", None, better="lower", unit="× retrain", note=note)
+                yield Measurement(f"cost_{name}", "", None, better="lower", unit="× retrain", note=note, varies=True)
             else:
-                yield Measurement(f"cost_{name}", "", mine / its, better="lower", unit="× retrain")
+                note = f"not counted: {', '.join(own.uncounted)}" if name == "flops" and own.uncounted else ""
+                ratio = mine / its
+                yield Measurement(f"cost_{name}", "", ratio, better="lower", unit="× retrain", note=note, varies=True)
         for requests in REQUESTS:
             seconds = own.setup_seconds / requests + own.seconds - own.setup_seconds
             yield Measurement(
-                f"cost_amortised@{requests}", "", seconds / gold.seconds, better="lower", unit="× retrain"
+                f"cost_amortised@{requests}",
+                "",
+                seconds / gold.seconds,
+                better="lower",
+                unit="× retrain",
+                varies=True,
             )

@@ -1,13 +1,4 @@
-"""hit@k and ndcg@k: exact, over the whole catalogue, averaged over all queries.
-
-With g items scored above the target and e others equal to it, the target's rank is uniform on g + 1 … g + e + 1 when
-ties are broken at random. Both measures are the expectation over that:
-
-    hit@k  = clip((k − g) / (e + 1), 0, 1)
-    ndcg@k = 1/(e + 1) · Σ over ranks r = g + 1 … g + e + 1 with r ≤ k of 1/log2(1 + r)
-
-Since 1/log2(1 + r) ≤ 1, ndcg@k ≤ hit@k query by query.
-"""
+"""hit@k and ndcg@k: exact, over the whole catalogue, averaged over all queries; see `vestige.measuring.ranks`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,9 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vestige.data.sequences import IntArray
 from vestige.measuring.contract import Better, Context, Measurement, PerUser, Subject, measured
-from vestige.measuring.statistics import Estimate, Floats, by_user
+from vestige.measuring.ranks import hit_at, ndcg_at
+from vestige.measuring.statistics import Estimate, by_user
 from vestige.recommenders.scoring import Scores
 from vestige_metrics.configs import RankingConfig
 
@@ -59,20 +50,6 @@ def quality(context: Context, model: Subject, name: str, view: str) -> tuple[Est
     asked = context.views.users(view)
     users, values = by_user(asked, MEASURES[measure](scores, int(k)))
     return context.bootstrap.mean(users, values, np.unique(asked, return_counts=True)[1]), PerUser(users, values)
-
-
-def hit_at(above: IntArray, equal: IntArray, k: int) -> Floats:
-    """float64 [queries]; see the module's docstring."""
-    return np.clip((k - above) / (equal + 1.0), 0.0, 1.0)
-
-
-def ndcg_at(above: IntArray, equal: IntArray, k: int) -> Floats:
-    """float64 [queries]; see the module's docstring."""
-    gains = np.concatenate([[0.0], np.cumsum(1.0 / np.log2(1.0 + np.arange(1, k + 1)))])
-    first = np.minimum(above, k)
-    last = np.minimum(above.astype(np.int64) + equal + 1, k)
-    expected: Floats = (gains[last] - gains[first]) / (equal + 1.0)
-    return expected
 
 
 def _hit(scores: Scores, k: int) -> npt.NDArray[np.floating[Any]]:

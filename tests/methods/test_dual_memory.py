@@ -12,7 +12,7 @@ from vestige.data.request import HoldoutConfig, Part, RequestConfig, draw, train
 from vestige.data.sequences import sequences
 from vestige.errors import InputError
 from vestige.methods import Budget, Task
-from vestige.pipeline.stages import make_task
+from vestige.pipeline.tasks import make_task
 from vestige.progress import silent
 from vestige.recommenders.contract import Catalogue
 from vestige.recommenders.t5 import T5Recommender

@@ -94,6 +94,10 @@ class Split:
     retained_users: IntArray
     notes: dict[str, str | int | float]
 
+    def events(self, part: Part) -> IntArray:
+        """The interactions of a part, ascending."""
+        return np.flatnonzero(self.part == part)
+
 
 def hold_out(data: Interactions, config: HoldoutConfig) -> npt.NDArray[np.int8]:
     """int8 [events] of `Part`: RETAINED where training may look, else VALIDATION, TEST or UNUSED."""
@@ -134,6 +138,28 @@ def draw(data: Interactions, request: RequestConfig, holdout: HoldoutConfig, see
 def training(data: Interactions, split: Split, parts: Iterable[Part]) -> Sequences:
     """The training sequences of the given parts, one row for each user who has any; users ascending."""
     return select(data, np.isin(split.part, np.asarray(sorted(parts), dtype=np.int8)))
+
+
+def shadow_coins(split: Split, index: int, seed: int) -> BoolArray:
+    """bool [pairs]: whether shadow model `index` is trained on each pair's member in F, or else on the one in T.
+
+    For `users`, pair i is `forget_users[i]` and `unseen_users[i]`; for `interactions`, the i-th interactions of F and
+    of T. Shadows 2j and 2j + 1 are complementary.
+    """
+    pairs = len(split.forget_users) if split.kind == "users" else len(split.events(Part.FORGET))
+    coins: BoolArray = seeds.generator(seed, "shadow", str(index // 2)).integers(0, 2, pairs) == 1
+    return coins if index % 2 == 0 else ~coins
+
+
+def shadow_training(data: Interactions, split: Split, has_forget: BoolArray) -> Sequences:
+    """R and one member of each pair of F and T: what a shadow model is trained on; see `shadow_coins`."""
+    taken = split.part == Part.RETAINED
+    if split.kind == "users":
+        users = np.where(has_forget, split.forget_users, split.unseen_users)
+        taken |= np.isin(data.user, users) & np.isin(split.part, (Part.FORGET, Part.UNSEEN))
+    else:
+        taken[np.where(has_forget, split.events(Part.FORGET), split.events(Part.UNSEEN))] = True
+    return select(data, taken)
 
 
 def select(data: Interactions, mask: BoolArray) -> Sequences:

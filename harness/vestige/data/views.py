@@ -1,7 +1,7 @@
 """The views: lists of queries `history → target` that every model is asked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -47,10 +47,12 @@ class Views:
     Attributes:
         queries: The views that are scored, by name.
         rows: For every view, the scored view that holds it and its rows there.
+        events: For `forget` and `unseen_train`, which interaction of the data each query asks for.
     """
 
     queries: Mapping[str, Queries]
     rows: Mapping[str, tuple[str, IntArray]]
+    events: Mapping[str, IntArray] = field(default_factory=dict)
 
     def users(self, view: str) -> IntArray:
         """int32 [queries of the view]."""
@@ -63,7 +65,8 @@ def build(data: Interactions, split: Split, seed: int, reach: int | None = None)
 
     `retain` (and `unseen`, or `affected` for an interactions request): the test item after all earlier
     interactions that were not taken away. `forget` and `unseen_train`: training transitions of F and T, at
-    most `PER_USER` a user, drawn by seed. `neighbours` and `controls`: rows of `retain`.
+    most `PER_USER` a user, drawn by seed; where interactions were drawn in pairs, both of a pair are asked, at the same
+    place of both views. `neighbours` and `controls`: rows of `retain`.
 
     Args:
         reach: How many of a user's last training transitions the recommender's training can touch; None for all.
@@ -72,13 +75,24 @@ def build(data: Interactions, split: Split, seed: int, reach: int | None = None)
     queries = {"retain": _held_out(data, split, split.retained_users)}
     other = "unseen" if split.kind == "users" else "affected"
     queries[other] = _held_out(data, split, split.unseen_users)
-    for view, part in (("forget", Part.FORGET), ("unseen_train", Part.UNSEEN)):
-        queries[view] = _transitions(data, split, part, reach, rng)
+    forgotten, unseen = (_askable(data, split, part, reach) for part in (Part.FORGET, Part.UNSEEN))
+    if split.kind == "interactions" and split.exchangeable:
+        # Pairs are adjacent and apart from each other, so the nth of F and the nth of T are one.
+        able = np.isin(split.events(Part.FORGET), forgotten) & np.isin(split.events(Part.UNSEEN), unseen)
+        chosen = _some_of_each(data.user[split.events(Part.FORGET)], np.flatnonzero(able), rng)
+        events = {"forget": split.events(Part.FORGET)[chosen], "unseen_train": split.events(Part.UNSEEN)[chosen]}
+    else:
+        events = {
+            view: of[_some_of_each(data.user[of], np.arange(len(of)), rng)]
+            for view, of in (("forget", forgotten), ("unseen_train", unseen))
+        }
+    for view, asked in events.items():
+        queries[view] = Queries(_histories(data, _visible(split), asked), data.item[asked], data.user[asked])
     rows = {view: (view, np.arange(len(q))) for view, q in queries.items()}
     near, matched = neighbours(data, split)
     for view, users in (("neighbours", near), ("controls", matched)):
         rows[view] = ("retain", np.flatnonzero(np.isin(queries["retain"].users, users)))
-    return Views(queries, rows)
+    return Views(queries, rows, events)
 
 
 def neighbours(data: Interactions, split: Split) -> tuple[IntArray, IntArray]:
@@ -152,17 +166,21 @@ def _held_out(data: Interactions, split: Split, users: IntArray) -> Queries:
     return Queries(histories.take(some), data.item[events][some], data.user[events][some])
 
 
-def _transitions(data: Interactions, split: Split, part: Part, reach: int | None, rng: np.random.Generator) -> Queries:
-    events = np.flatnonzero(split.part == part)
-    histories = _histories(data, _visible(split), events)
-    able = histories.lengths > 0
+def _askable(data: Interactions, split: Split, part: Part, reach: int | None) -> IntArray:
+    """The interactions of a part that have a history, and that training can reach."""
+    events = split.events(part)
+    able = _histories(data, _visible(split), events).lengths > 0
     if reach is not None:
         remaining = training_counts(data, split.part)[data.user[events]] - (events - data.offsets[data.user[events]])
         able &= remaining <= reach
+    return events[able]
+
+
+def _some_of_each(owner: IntArray, rows: IntArray, rng: np.random.Generator) -> IntArray:
+    """At most `PER_USER` of the given rows of each owner, drawn at random; ascending."""
     # The first PER_USER of each user in a random order, then back in the order of the data.
-    order = rng.permutation(np.flatnonzero(able))
-    order = order[np.argsort(data.user[events[order]], kind="stable")]
-    owner = data.user[events[order]]
-    first = np.searchsorted(owner, owner, side="left")
-    chosen = np.sort(order[np.arange(len(order)) - first < PER_USER])
-    return Queries(histories.take(chosen), data.item[events][chosen], data.user[events][chosen])
+    order = rng.permutation(rows)
+    order = order[np.argsort(owner[order], kind="stable")]
+    of = owner[order]
+    first = np.searchsorted(of, of, side="left")
+    return np.sort(order[np.arange(len(order)) - first < PER_USER])

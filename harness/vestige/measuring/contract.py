@@ -1,16 +1,19 @@
-"""The contract of metrics and attacks."""
+"""The contract of metrics; that of attacks is in `vestige.measuring.attacks`."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeVar
 
 from vestige.data.interactions import Interactions
 from vestige.data.request import Split
-from vestige.data.sequences import IntArray
+from vestige.data.sequences import BoolArray, IntArray
 from vestige.data.views import Views
+from vestige.measuring.attacks import Attempts
 from vestige.measuring.statistics import Bootstrap, Estimate, Floats
 from vestige.recommenders.contract import Scorer
 from vestige.recommenders.scoring import Scores
+
+ValueT = TypeVar("ValueT")
 
 Better = Literal["higher", "lower", "gold", "0", "0.5", "none"]
 
@@ -40,6 +43,7 @@ class Measurement:
         unit: Of the value; empty for shares and differences of shares.
         replicates: For pooling over seeds; None where there is no interval.
         per_user: For paired comparisons; None where the value is no mean over users.
+        varies: Whether it measures time or memory, so that it differs from run to run.
     """
 
     metric: str
@@ -51,6 +55,7 @@ class Measurement:
     note: str = ""
     replicates: Floats | None = None
     per_user: PerUser | None = None
+    varies: bool = False
 
 
 def measured(
@@ -105,6 +110,7 @@ class Subject:
         cost: What it took.
         threshold: Of its router, or None where it has none.
         load: Loads the model itself, for whoever needs more than its scores.
+        attempts: What the attacks brought back of it; empty where none was run.
     """
 
     name: str
@@ -112,6 +118,21 @@ class Subject:
     cost: CostOf
     threshold: float | None
     load: Callable[[], Scorer]
+    attempts: Attempts = field(default_factory=Attempts)
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """A model trained on R and on one user (or interaction) of each pair of F and T, drawn by a coin.
+
+    Attributes:
+        model: Its scores.
+        has_forget: bool [pairs]: it was trained on the member that is in F; otherwise on the one that is in T. Shadows
+            come in complementary pairs, so that each member is in half of them.
+    """
+
+    model: Subject
+    has_forget: BoolArray
 
 
 @dataclass(frozen=True)
@@ -126,6 +147,8 @@ class Context:
         roles: The reference models by role: base, gold, control, and those the board asks for.
         bootstrap: The users' weights.
         seed: For attacks that need one; the same for every row, so that all rows meet the same attack.
+        shadows: Shadow models, where the board trains any.
+        memo: What was computed once for this cell; see `once`.
     """
 
     data: Interactions
@@ -137,6 +160,15 @@ class Context:
     roles: Mapping[str, Subject]
     bootstrap: Bootstrap
     seed: int = 0
+    shadows: tuple[Shadow, ...] = ()
+    memo: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, key: Hashable, make: Callable[[], ValueT]) -> ValueT:
+        """What `make` returns, made at the first call with this key and shared by all metrics of the cell."""
+        if key not in self.memo:
+            self.memo[key] = make()
+        value: ValueT = self.memo[key]
+        return value
 
     def scores(self, model: Subject, view: str) -> Scores:
         """The model's scores on a view."""

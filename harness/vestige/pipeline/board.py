@@ -52,11 +52,27 @@ class MetricsTable(pydantic.BaseModel):
 
 
 class AttacksTable(pydantic.BaseModel):
-    """Which attacks run; none unless named."""
+    """Which attacks run, on which of the board's seeds (the first unless named); `[attacks.NAME]` holds settings."""
 
     model_config = pydantic.ConfigDict(extra="allow", frozen=True)
 
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...] = ("bypass", "evasion", "relearn", "quantise", "probe", "latency")
+    seeds: tuple[int, ...] | None = None
+
+
+class ShadowsTable(pydantic.BaseModel):
+    """Shadow models for the shadow attack: `count` of them (an even number; 0 for none), on the first of the board's
+    seeds unless `seeds` are named; other keys are laid over the recommender's settings, so that shadows may be smaller.
+    """
+
+    model_config = pydantic.ConfigDict(extra="allow", frozen=True)
+
+    count: int = pydantic.Field(0, ge=0, multiple_of=2)
+    seeds: tuple[int, ...] | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """The keys that belong to the recommender."""
+        return dict(self.__pydantic_extra__ or {})
 
 
 class LimitsConfig(Config):
@@ -76,6 +92,7 @@ class BoardConfig(Config):
     device: str = pydantic.Field("cpu", pattern="^(cpu|auto|cuda(:[0-9]+)?)$")
     recheck: bool = True
     swap: bool = False
+    controls: bool = True
     dataset: PluginTable
     request: RequestConfig
     holdout: HoldoutConfig = HoldoutConfig()
@@ -83,6 +100,7 @@ class BoardConfig(Config):
     method: tuple[MethodTable, ...] = ()
     metrics: MetricsTable = MetricsTable()
     attacks: AttacksTable = AttacksTable()
+    shadows: ShadowsTable = ShadowsTable()
     limits: LimitsConfig = LimitsConfig()
     tolerance: Mapping[str, float] = {}
     columns: tuple[str, ...] = ()
@@ -93,6 +111,18 @@ class BoardConfig(Config):
         if len(set(seeds)) != len(seeds):
             raise ValueError("every seed must stand once")
         return seeds
+
+    @property
+    def attacked(self) -> frozenset[int]:
+        """The seeds on which attacks run."""
+        return frozenset(self.seeds[:1] if self.attacks.seeds is None else self.attacks.seeds)
+
+    @property
+    def shadowed(self) -> frozenset[int]:
+        """The seeds on which shadow models are trained."""
+        if not self.shadows.count:
+            return frozenset()
+        return frozenset(self.seeds[:1] if self.shadows.seeds is None else self.shadows.seeds)
 
 
 @dataclass(frozen=True)
@@ -117,6 +147,7 @@ class Board:
     Attributes:
         name: Of its folder.
         folder: Where `board.toml` lies and `accepted/` may.
+        shadow: The recommender with the settings of shadow models.
     """
 
     name: str
@@ -126,7 +157,9 @@ class Board:
     recommender: Chosen[RecommenderSpec]
     popularity: Chosen[RecommenderSpec]
     methods: tuple[ChosenMethod, ...]
-    metrics: tuple["Chosen[MetricSpec] | Chosen[AttackSpec]", ...]
+    metrics: tuple[Chosen[MetricSpec], ...]
+    attacks: tuple[Chosen[AttackSpec], ...]
+    shadow: Chosen[RecommenderSpec]
 
 
 def shipped() -> dict[str, Path]:
@@ -187,11 +220,16 @@ def load(
         recommender=_choose(plugins, RecommenderSpec, config.recommender, f"{file}: [recommender]"),
         popularity=_choose(plugins, RecommenderSpec, PluginTable(name="popularity"), str(file)),
         methods=_methods(plugins, config, extra_methods, file),
-        metrics=(
-            *_measures(plugins, MetricSpec, config.metrics, {"k": config.metrics.k}, f"{file}: [metrics]"),
-            *_measures(plugins, AttackSpec, config.attacks, {}, f"{file}: [attacks]"),
-        ),
+        metrics=tuple(_measures(plugins, MetricSpec, config.metrics, {"k": config.metrics.k}, f"{file}: [metrics]")),
+        attacks=tuple(_measures(plugins, AttackSpec, config.attacks, {}, f"{file}: [attacks]")),
+        shadow=_shadow(plugins, config, file),
     )
+    for table, named in (("attacks", config.attacks.seeds), ("shadows", config.shadows.seeds)):
+        strange = sorted(set(named or ()) - set(config.seeds))
+        if strange and not seeds:
+            raise InputError(
+                f"{file}: [{table}] seeds: {strange[0]} is none of the board's seeds {list(config.seeds)}."
+            )
     _check_names(board, [*config.tolerance, *config.columns], file)
     return board
 
@@ -247,6 +285,13 @@ def _choose(plugins: Plugins, kind: type[SpecT], table: PluginTable, where: str)
     return Chosen(spec, configs.validate(spec.config, values, where))
 
 
+def _shadow(plugins: Plugins, config: BoardConfig, file: Path) -> Chosen[RecommenderSpec]:
+    own = config.shadows.settings()
+    # A preset gives a shape, so it takes the place of the recommender's, and the shadows' own keys are laid over it.
+    values = {**config.recommender.model_dump(), **own}
+    return _choose(plugins, RecommenderSpec, PluginTable(**values), f"{file}: [shadows]")
+
+
 def _methods(plugins: Plugins, config: BoardConfig, extra: tuple[str, ...], file: Path) -> tuple[ChosenMethod, ...]:
     tables = [(table, f"{file}: [[method]] {number}") for number, table in enumerate(config.method, start=1)]
     for text in extra:
@@ -254,6 +299,9 @@ def _methods(plugins: Plugins, config: BoardConfig, extra: tuple[str, ...], file
         tables.append((MethodTable(name=plugin, preset=preset or None), f"--method {text}"))
     named = {table.name for table, _ in tables}
     tables = [(MethodTable(name=name), str(file)) for name in ALWAYS if name not in named] + tables
+    if config.controls:
+        controls = [name for name, spec in plugins.all(MethodSpec).items() if spec.control and name not in named]
+        tables += [(MethodTable(name=name), str(file)) for name in controls]
     out: dict[str, ChosenMethod] = {}
     for table, where in tables:
         chosen = _choose(plugins, MethodSpec, table, where)
@@ -314,11 +362,13 @@ def _check_names(board: Board, names: list[str], file: Path) -> None:
 
 def measure_names(board: Board) -> list[str]:
     """Every name that the board's metrics may yield."""
-    return sorted(
-        {
-            name.replace("{k}", str(k))
-            for chosen in board.metrics
-            for name in chosen.spec.measures
-            for k in (board.config.metrics.k if "{k}" in name else (0,))
-        }
-    )
+    names = {
+        name.replace("{k}", str(k))
+        for chosen in board.metrics
+        for name in chosen.spec.measures
+        for k in (board.config.metrics.k if "{k}" in name else (0,))
+    }
+    for attack in board.attacks:
+        names |= {f"recovery:{name}" for name in attack.spec.recovers}
+        names |= {f"auc_{name}" for name in attack.spec.tells}
+    return sorted(names)

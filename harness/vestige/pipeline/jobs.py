@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-Status = Literal["ok", "method_error", "oom", "timeout", "role_error", "measure_error"]
+Status = Literal["ok", "method_error", "oom", "timeout", "role_error", "attack_error", "measure_error"]
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Job:
     """One artifact to be made.
 
     Attributes:
-        stage: `train`, `unlearn`, `score` or `measure`.
+        stage: `train`, `unlearn`, `score`, `attack` or `measure`.
         key: Of the artifact: the hash of the payload.
         label: For people.
         payload: All that the artifact depends on, as JSON; who runs it needs nothing else but the store.

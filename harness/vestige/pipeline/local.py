@@ -23,6 +23,7 @@ ERROR_OF: Mapping[str, Status] = {
     "train": "role_error",
     "unlearn": "method_error",
     "score": "method_error",
+    "attack": "attack_error",
     "measure": "measure_error",
 }
 
@@ -232,7 +233,7 @@ class _Worker:
         if not self._ready and time.monotonic() - self._started > START_SECONDS:
             self.stop()
             raise VestigeError(f"a worker process did not start within {START_SECONDS:.0f} s.")
-        if self.job.stage not in ("unlearn", "score") or self._clock.running_since is None:
+        if self.job.stage not in ("unlearn", "score", "attack") or self._clock.running_since is None:
             return None
         seconds, mib = self._settings.seconds, self._settings.memory_mib
         ran = self._seconds()

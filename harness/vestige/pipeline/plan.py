@@ -13,7 +13,7 @@ from vestige.pipeline.keys import key_of, library_versions, source_digest
 from vestige.pipeline.store import Store
 from vestige.plugins import Plugins
 
-VERSIONS = {"train": 2, "unlearn": 2, "score": 1, "measure": 2}
+VERSIONS = {"train": 2, "unlearn": 2, "score": 1, "attack": 1, "measure": 2}
 """Of what the stages do; a change to the core that changes results raises the one it belongs to."""
 
 ROLE_PARTS = {
@@ -97,6 +97,11 @@ class _Planner:
         self.views = {"seed": seed, "recommender": describe(board.recommender)}
         self.models = {role: self._train(role) for role in (*self.roles, "popularity")}
         self.scored = {role: self._score(model) for role, model in self.models.items()}
+        attacked = seed in config.attacked
+        self.attacks = board.attacks if attacked else ()
+        self.roles_attacked = {role: self._attacked(scored) for role, scored in self.scored.items() if role != "swap"}
+        count = config.shadows.count if seed in config.shadowed else 0
+        self.shadows = [self._shadow(index) for index in range(count)]
 
     def cells(self) -> Iterable[Cell]:
         """Methods first, in the order of the board, then the reference rows."""
@@ -110,26 +115,31 @@ class _Planner:
         }
         for role in ("control", "recheck", "popularity"):
             if role in self.models:
-                yield self._cell(role, role, None, self.scored[role], self.scored[other[role]])
+                yield self._cell(role, role, None, self.roles_attacked[role], self.scored[other[role]])
 
     def _method_cell(self, method: ChosenMethod) -> Cell:
         if method.spec.same_as == "gold":
-            return self._cell(method.label, "method", method, self.scored["gold"], self.scored["control"])
-        here = self._score(self._unlearn(method, "base"))
+            return self._cell(method.label, "method", method, self.roles_attacked["gold"], self.scored["control"])
+        here = self._attacked(self._score(self._unlearn(method, "base")))
         there = self._score(self._unlearn(method, "swap")) if "swap" in self.roles else None
-        return self._cell(method.label, "method", method, here, there)
+        return self._cell(method.label, method.spec.name if method.spec.control else "method", method, here, there)
 
-    def _train(self, role: str) -> dict[str, Any]:
+    def _shadow(self, index: int) -> dict[str, Any]:
+        return {**self._score(self._train(f"shadow {index}", index)), "index": index}
+
+    def _train(self, role: str, shadow: int | None = None) -> dict[str, Any]:
         chosen = self.board.popularity if role == "popularity" else self.board.recommender
         payload = {
             "stage": "train",
             "version": VERSIONS["train"],
             **self.inputs_payload,
-            "parts": [int(part) for part in ROLE_PARTS[role]],
+            "parts": [int(part) for part in ROLE_PARTS.get(role, ())],
             "seed": seeds.derive(self.seed, "role", role),
-            "recommender": describe(chosen),
+            "recommender": describe(chosen if shadow is None else self.board.shadow),
             **self.environment,
         }
+        if shadow is not None:
+            payload["shadow"] = {"index": shadow, "seed": self.seed}
         job = self._job("train", f"train {role}", payload, [])
         return {
             "stage": "train",
@@ -176,6 +186,25 @@ class _Planner:
         job = self._job("score", f"score {model['role']}", payload, _model_needs(model))
         return {**model, "scores": job.key}
 
+    def _attacked(self, scored: dict[str, Any]) -> dict[str, Any]:
+        """The scored model with what every attack brings back of it."""
+        model = {name: value for name, value in scored.items() if name != "scores"}
+        keys = {}
+        for attack in self.attacks:
+            payload = {
+                "stage": "attack",
+                "version": VERSIONS["attack"],
+                **self.inputs_payload,
+                "views": self.views,
+                "model": model,
+                "attack": {**describe(attack), "track": attack.spec.track},
+                "seed": seeds.derive(self.seed, "attack", attack.spec.name),
+                **self.environment,
+            }
+            job = self._job("attack", f"{attack.spec.name} on {model['role']}", payload, _model_needs(model))
+            keys[attack.spec.name] = job.key
+        return {**scored, "attacks": keys}
+
     def _cell(
         self,
         label: str,
@@ -185,7 +214,7 @@ class _Planner:
         swapped: dict[str, Any] | None,
     ) -> Cell:
         swapped = swapped if self.board.config.swap else None
-        roles = {role: self.scored[role] for role in self.roles}
+        roles = {role: self.roles_attacked.get(role, self.scored[role]) for role in self.roles}
         payload = {
             "stage": "measure",
             "version": VERSIONS["measure"],
@@ -195,12 +224,14 @@ class _Planner:
             "subject": subject,
             "swapped": swapped,
             "roles": roles,
+            "shadows": self.shadows,
             "metrics": [describe(metric) for metric in self.board.metrics],
             "seed": seeds.derive(self.seed, "measure"),
             **self.environment,
         }
-        models = [subject, *([swapped] if swapped else []), *roles.values()]
+        models = [subject, *([swapped] if swapped else []), *roles.values(), *self.shadows]
         needs = [("score", m["scores"]) for m in models] + [need for m in models for need in _model_needs(m)]
+        needs += [("attack", key) for m in models for key in m.get("attacks", {}).values()]
         job = self._job("measure", f"measure {label}", payload, needs)
         return Cell(f"{slug(label)}-s{self.seed}", label, row, method, self.seed, job)
 

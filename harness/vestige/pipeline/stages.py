@@ -1,38 +1,35 @@
 """What a worker does with a job: train, unlearn, score, measure."""
 
-import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from vestige import configs
 from vestige.data import views as views_module
 from vestige.data.interactions import Interactions
-from vestige.data.request import Part, Split, select, training
-from vestige.data.sequences import Sequences
-from vestige.data.views import Queries, Views
+from vestige.data.request import Part, Split, shadow_coins, shadow_training, training
+from vestige.data.views import Views
 from vestige.errors import VestigeError
-from vestige.measuring.contract import Context, CostOf, Measurement, Subject
+from vestige.measuring.attacks import Attempts, Target, Track
+from vestige.measuring.contract import Context, CostOf, Measurement, Shadow, Subject
 from vestige.measuring.statistics import Bootstrap
-from vestige.methods import Budget, Loads, Method, Task, Unlearned
+from vestige.methods import Budget, Loads, Method, Unlearned
+from vestige.pipeline.artifacts import load_attempts, save_attempts, save_measurements
 from vestige.pipeline.inputs import load_data, load_split
 from vestige.pipeline.keys import source_digest
 from vestige.pipeline.resources import peak_bytes, reset_peak
 from vestige.pipeline.store import Artifact, Meta, Store
+from vestige.pipeline.tasks import make_task
 from vestige.plugins import HOOK_OF, Plugins
 from vestige.progress import Progress
 from vestige.recommenders.contract import Catalogue, Composite, Recommender, Scorer
 from vestige.recommenders.scoring import Scores, load_scores, save_scores, score_queries
-
-COST_METRIC = "cost"
-"""Measurements of this metric vary from run to run; they are kept apart from the deterministic ones."""
+from vestige.specs import AttackSpec
 
 
 class Workbench:
@@ -45,7 +42,13 @@ class Workbench:
 
     def run(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
         """Makes one artifact in `folder` and returns its meta."""
-        stage = {"train": self._train, "unlearn": self._unlearn, "score": self._score, "measure": self._measure}
+        stage = {
+            "train": self._train,
+            "unlearn": self._unlearn,
+            "score": self._score,
+            "attack": self._attack,
+            "measure": self._measure,
+        }
         return stage[payload["stage"]](payload, folder, progress)
 
     # -- stages -----------------------------------------------------------------------------------------------
@@ -53,7 +56,12 @@ class Workbench:
     def _train(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
         inputs = self._inputs_of(payload)
         model = self._fresh(payload["recommender"], inputs, payload["device"])
-        sequences = training(inputs.data, inputs.split, [Part(part) for part in payload["parts"]])
+        shadow = payload.get("shadow")
+        if shadow:
+            coins = shadow_coins(inputs.split, shadow["index"], shadow["seed"])
+            sequences = shadow_training(inputs.data, inputs.split, coins)
+        else:
+            sequences = training(inputs.data, inputs.split, [Part(part) for part in payload["parts"]])
         reset_peak()
         start = time.perf_counter()
         report = model.fit(sequences, payload["seed"], progress)
@@ -119,6 +127,27 @@ class Workbench:
         router = model.parts().router if isinstance(model, Composite) else None
         return {"latency": seconds / max(asked, 1), "threshold": router.threshold if router else None}
 
+    def _attack(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
+        inputs = self._inputs_of(payload)
+        attack = self._plugin(payload["attack"])
+        target = Target(
+            model=self._model(payload["model"], inputs, payload["device"]),
+            data=inputs.data,
+            split=inputs.split,
+            views=self._views(payload, inputs),
+            seed=payload["seed"],
+            device=payload["device"],
+        )
+        progress(0.0, payload["attack"]["name"])
+        try:
+            found = list(attack.attack(target))
+        except (MemoryError, OSError):
+            raise
+        except Exception as error:  # an attack that fails says nothing; the model is measured by the others
+            text = " ".join(str(error).split())
+            return {"recovered": {}, "told": {}, "failed": f"{type(error).__name__}: {text}"}
+        return save_attempts(found, target, folder)
+
     def _measure(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
         inputs = self._inputs_of(payload)
         device = payload["device"]
@@ -134,13 +163,20 @@ class Workbench:
             roles={role: self._subject(model, inputs, device) for role, model in payload["roles"].items()},
             bootstrap=inputs.bootstrap,
             seed=payload["seed"],
+            shadows=tuple(
+                Shadow(
+                    self._subject(model, inputs, device),
+                    shadow_coins(inputs.split, model["index"], payload["views"]["seed"]),
+                )
+                for model in payload["shadows"]
+            ),
         )
         measurements: list[tuple[str, Measurement]] = []
         for number, described in enumerate(payload["metrics"]):
             progress(number / len(payload["metrics"]), described["name"])
             metric = self._plugin(described)
             measurements += [(described["name"], measurement) for measurement in metric.measure(context)]
-        _save_measurements(measurements, folder)
+        save_measurements(measurements, folder)
         unlearned = payload["subject"]["stage"] == "unlearn"
         notes = self.store.require("unlearn", payload["subject"]["key"]).meta["notes"] if unlearned else {}
         return {"notes": notes, "cost": asdict(subject.cost)}
@@ -214,7 +250,18 @@ class Workbench:
             cost=CostOf(**artifact.meta["cost"], stored_bytes=stored, latency=scored.meta["latency"]),
             threshold=scored.meta["threshold"],
             load=partial(self._model, model, inputs, device),
+            attempts=self._attempts(model.get("attacks", {})),
         )
+
+    def _attempts(self, keys: Mapping[str, str]) -> Attempts:
+        loaded = {name: load_attempts(self.store.require("attack", key)) for name, key in keys.items()}
+        recovered = {r.name: r for found in loaded.values() for r in found.recovered}
+        told = {t.name: t for found in loaded.values() for t in found.told}
+        track = {a: self._track(name) for name, found in loaded.items() for a in found.names}
+        return Attempts(recovered, told, track, {n: found.failed for n, found in loaded.items() if found.failed})
+
+    def _track(self, attack: str) -> Track:
+        return self.plugins.get(AttackSpec, attack).track
 
 
 class _Inputs:
@@ -238,89 +285,6 @@ class _Inputs:
         return self._views[seed, reach]
 
 
-def make_task(data: Interactions, split: Split, forget: Part, **rest: Any) -> Task:
-    """The task of forgetting `forget` (F, or T in the second world); test, validation and the other are not in it."""
-    retained = training(data, split, [Part.RETAINED])
-    users = split.forget_users if forget == Part.FORGET else split.unseen_users
-    shown = (split.part == forget) | ((split.part == Part.RETAINED) & np.isin(data.user, users))
-    sequences = select(data, shown)
-    mask = split.part[shown] == forget
-    return Task(
-        kind=split.kind,
-        retained=retained,
-        forget=_forget_queries(sequences, mask, whole=split.kind == "users"),
-        forget_sequences=sequences,
-        forget_mask=mask,
-        catalogue=Catalogue(tuple(data.item_ids.tolist())),
-        **rest,
-    )
-
-
-def _forget_queries(sequences: Sequences, mask: Any, whole: bool) -> Queries:
-    """Each forgotten item after what stood before it: everything for whole users, else only what is retained."""
-    row_of = np.repeat(np.arange(len(sequences)), sequences.lengths)
-    visible = np.ones(len(mask), dtype=np.bool_) if whole else ~mask
-    before = np.concatenate([[0], np.cumsum(visible)])
-    events = np.flatnonzero(mask)
-    starts = before[sequences.offsets[row_of[events]]]
-    lengths = before[events] - starts
-    seen = Sequences(sequences.items[visible], np.asarray([0, int(visible.sum())]), np.zeros(1, np.int32))
-    histories = seen.slices(np.zeros(len(events), dtype=np.int64), starts, lengths)
-    users = sequences.users[row_of[events]]
-    able = np.flatnonzero(lengths > 0)
-    rows = Sequences(histories.items, histories.offsets, users).take(able)
-    return Queries(rows, sequences.items[events][able], users[able])
-
-
 def _parameters(model: Recommender) -> int:
     module = getattr(model, "module", None)
     return 0 if module is None else sum(p.numel() for p in module.parameters())
-
-
-def _save_measurements(measurements: list[tuple[str, Measurement]], folder: Path) -> None:
-    """`measurements.json`, `cost.json`, `per_user.parquet`, `bootstrap.parquet`."""
-    rows: dict[str, list[dict[str, Any]]] = {"measurements": [], "cost": []}
-    for group, m in measurements:
-        skipped = ("replicates", "per_user")
-        row = {f.name: getattr(m, f.name) for f in fields(m) if f.name not in skipped}
-        row["value"] = None if m.value is None else float(m.value)
-        rows["cost" if group == COST_METRIC else "measurements"].append({"group": group, **row})
-    for name, content in rows.items():
-        (folder / f"{name}.json").write_text(json.dumps(content, indent=1, allow_nan=False))
-    kept = [m for _, m in measurements if m.per_user is not None]
-    pq.write_table(
-        pa.table(
-            {
-                "metric": _dictionary([m.metric for m in kept for _ in _users(m)]),
-                "view": _dictionary([m.view for m in kept for _ in _users(m)]),
-                "user": pa.array(np.concatenate([_users(m) for m in kept] or [np.zeros(0)]).astype(np.int32)),
-                "value": pa.array(np.concatenate([_values(m) for m in kept] or [np.zeros(0)]).astype(np.float32)),
-            }
-        ),
-        folder / "per_user.parquet",
-    )
-    pooled = [m for _, m in measurements if m.replicates is not None]
-    pq.write_table(
-        pa.table(
-            {
-                "metric": pa.array([m.metric for m in pooled], pa.string()),
-                "view": pa.array([m.view for m in pooled], pa.string()),
-                "replicates": pa.array(
-                    [np.asarray(m.replicates, dtype=np.float32) for m in pooled], pa.list_(pa.float32())
-                ),
-            }
-        ),
-        folder / "bootstrap.parquet",
-    )
-
-
-def _users(m: Measurement) -> Any:
-    return m.per_user.users if m.per_user is not None else np.zeros(0)
-
-
-def _values(m: Measurement) -> Any:
-    return m.per_user.values if m.per_user is not None else np.zeros(0)
-
-
-def _dictionary(values: list[str]) -> pa.Array:
-    return pa.array(values, pa.string()).dictionary_encode()

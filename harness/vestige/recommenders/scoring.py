@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
 
-from vestige.data.sequences import IntArray
+from vestige.data.sequences import IntArray, Sequences
 from vestige.data.views import Queries
 from vestige.errors import ScoreError
 from vestige.progress import Progress, silent
@@ -77,23 +77,66 @@ def score_queries(model: Scorer, queries: Queries, n_items: int, progress: Progr
     return Scores(**{name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]})
 
 
-def summarise(
-    scores: FloatArray, history_items: IntArray, history_lengths: IntArray, targets: IntArray, n_items: int
-) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of `Scores` for one batch; `scores` is float32 [queries, items], histories are flat."""
-    queries = len(targets)
+def rank_queries(
+    model: Scorer, queries: Queries, n_items: int, also_masked: Sequences | None = None
+) -> tuple[IntArray, IntArray]:
+    """How many items stand above each target, and how many others equal it: both int32 [queries].
+
+    Args:
+        also_masked: Items, a row a query, that are masked beside those of the history; the target never is.
+
+    Raises:
+        ScoreError: As `score_queries`.
+    """
+    step = max(1, min(1024, CELLS // max(n_items, 1)))
+    above, equal = np.zeros(len(queries), np.int32), np.zeros(len(queries), np.int32)
+    for start in range(0, len(queries), step):
+        rows = np.arange(start, min(start + step, len(queries)))
+        scores = model.score(queries.histories.take(rows))
+        _check(scores, len(rows), n_items)
+        masks = [queries.histories.take(rows), *([also_masked.take(rows)] if also_masked is not None else [])]
+        others, target = _others(scores, queries.targets[rows])
+        for mask in masks:
+            others[np.repeat(np.arange(len(rows)), mask.lengths), mask.items] = -np.inf
+        above[rows], equal[rows] = _count(others, target)
+    return above, equal
+
+
+def _check(scores: FloatArray, queries: int, n_items: int) -> None:
     if scores.shape != (queries, n_items):
         raise ScoreError(f"the recommender returned scores of shape {scores.shape}, not ({queries}, {n_items}).")
     if not np.isfinite(scores).all():
         bad = int((~np.isfinite(scores)).any(axis=1).sum())
         raise ScoreError(f"the recommender returned scores that are not finite (in {bad} of {queries} queries).")
-    rows = np.arange(queries)
-    target = scores[rows, targets]
+
+
+def _others(scores: FloatArray, targets: IntArray) -> tuple[FloatArray, FloatArray]:
+    """The scores with the targets' own taken out, and the targets' own [queries]."""
+    rows = np.arange(len(targets))
     others = scores.copy()
     others[rows, targets] = -np.inf
-    margin = target - others.max(axis=1, initial=-np.inf) if n_items > 1 else np.zeros(queries, np.float32)
+    return others, scores[rows, targets]
+
+
+def _count(others: FloatArray, target: FloatArray) -> tuple[IntArray, IntArray]:
     # −inf can equal no finite score, so masked items are neither above the target nor equal to it.
+    return (
+        (others > target[:, None]).sum(axis=1, dtype=np.int32),
+        (others == target[:, None]).sum(axis=1, dtype=np.int32),
+    )
+
+
+def summarise(
+    scores: FloatArray, history_items: IntArray, history_lengths: IntArray, targets: IntArray, n_items: int
+) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of `Scores` for one batch; `scores` is float32 [queries, items], histories are flat."""
+    queries = len(targets)
+    _check(scores, queries, n_items)
+    rows = np.arange(queries)
+    others, target = _others(scores, targets)
+    margin = target - others.max(axis=1, initial=-np.inf) if n_items > 1 else np.zeros(queries, np.float32)
     others[np.repeat(rows, history_lengths), history_items] = -np.inf
+    above, equal = _count(others, target)
     probabilities = np.exp(scores, dtype=np.float64)
     width = min(TOP, n_items)
     top = np.argpartition(-scores, width - 1, axis=1)[:, :width]
@@ -101,8 +144,8 @@ def summarise(
     values = np.take_along_axis(scores, top, axis=1)
     order = np.argsort(-values, axis=1, kind="stable")
     return {
-        "above": (others > target[:, None]).sum(axis=1, dtype=np.int32),
-        "equal": (others == target[:, None]).sum(axis=1, dtype=np.int32),
+        "above": above,
+        "equal": equal,
         "log_prob": target.astype(np.float32),
         "entropy": -(probabilities * scores).sum(axis=1).astype(np.float32),
         "margin": margin.astype(np.float32),
