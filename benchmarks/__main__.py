@@ -243,6 +243,13 @@ def nothing_to_do() -> None:
     print(f"resuming   a second `vestige run quickstart` with nothing to do: {again:.1f} s")
 
 
+def simulation() -> None:
+    """Whether intervals hold the truth as often as they say; see `benchmarks.simulate`."""
+    from benchmarks import simulate
+
+    simulate.main()
+
+
 def main() -> None:
     """Runs all, or those named."""
     parts: dict[str, Callable[[], None]] = {
@@ -251,6 +258,7 @@ def main() -> None:
         "overhead": outside_compute,
         "training": lambda: training(arguments.limit),
         "resuming": nothing_to_do,
+        "simulation": simulation,
     }
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("only", nargs="*", choices=[[], *parts], help="all unless named")

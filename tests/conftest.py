@@ -15,6 +15,7 @@ title = "Tiny"
 seeds = [0]
 threads = 1
 recheck = false
+controls = false
 
 [dataset]
 name = "synthetic"
@@ -35,6 +36,9 @@ heads = 2
 passes = 3
 window = 8
 batch_size = 16
+
+[attacks]
+names = []
 
 [[method]]
 name = "finetune"

@@ -1,16 +1,17 @@
 """Recommenders whose scores are constructed, so that the right value of a measurement is known without training."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from vestige.data.interactions import Interactions, from_columns
-from vestige.data.request import HoldoutConfig, RequestConfig, Split, draw
+from vestige.data.request import HoldoutConfig, Part, RequestConfig, Split, draw, shadow_coins
 from vestige.data.sequences import Sequences
 from vestige.data.views import Queries, Views, build
-from vestige.measuring.contract import Context, CostOf, Measurement, Subject
+from vestige.measuring.attacks import Attempts, Told, Track
+from vestige.measuring.contract import Context, CostOf, Measurement, Shadow, Subject
 from vestige.measuring.statistics import Bootstrap
 from vestige.recommenders.contract import FloatArray
 from vestige.recommenders.scoring import Scores, score_queries
@@ -83,6 +84,45 @@ def remembers(
         return z
 
     return logits
+
+
+def remembers_events(
+    data: Interactions, events: np.ndarray, boost: float, seed: int
+) -> Callable[[Queries], FloatArray]:
+    """Noise, with the target lifted by `boost` where the user's having it is one of the given interactions."""
+    background = noise(seed, data.n_items)
+    known = data.user[events].astype(np.int64) * data.n_items + data.item[events]
+
+    def logits(queries: Queries) -> FloatArray:
+        z = background(queries)
+        rows = np.flatnonzero(np.isin(queries.users.astype(np.int64) * data.n_items + queries.targets, known))
+        z[rows, queries.targets[rows]] += boost
+        return z
+
+    return logits
+
+
+def shadows(
+    data: Interactions, split: Split, views: Views, count: int = 6, boost: float = 3.0, seed: int = 100
+) -> tuple[Shadow, ...]:
+    """Shadow models that remember, with `boost`, what they were trained on."""
+    made = []
+    for index in range(count):
+        has_forget = shadow_coins(split, index, seed)
+        if split.kind == "users":
+            events = np.flatnonzero(np.isin(data.user, np.where(has_forget, split.forget_users, split.unseen_users)))
+        else:
+            events = np.where(has_forget, split.events(Part.FORGET), split.events(Part.UNSEEN))
+        model = Planted(remembers_events(data, events, boost, seed + 1000 * (index + 1)))
+        made.append(Shadow(subject(f"shadow {index}", model, views, data.n_items), has_forget))
+    return tuple(made)
+
+
+def with_told(model: Subject, told: Told, track: Track = "weights") -> Subject:
+    """The model with one more attempt to tell F from T."""
+    had = model.attempts
+    attempts = Attempts(had.recovered, {**had.told, told.name: told}, {**had.track, told.name: track}, had.failed)
+    return replace(model, attempts=attempts)
 
 
 def setting(

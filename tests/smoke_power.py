@@ -4,7 +4,13 @@ import sys
 from pathlib import Path
 
 from vestige.results.render import read_results
-from vestige.results.tables import invalid
+from vestige.results.verdicts import invalid
+
+CAUGHT = 0.05
+"""Rows that forgot nothing, or know nothing any more, score at most this."""
+
+HONEST = 0.8
+"""Another retraining scores at least this."""
 
 
 def main(folder: Path) -> None:
@@ -25,6 +31,12 @@ def main(folder: Path) -> None:
         assert low <= 0.5 <= high, f"{honest} is told apart: [{low:.3f}, {high:.3f}]"
     gap = results.difference("do_nothing", "retrain", "hit@10/forget")
     assert gap is not None and gap.interval[0] > 0, f"base does not remember: {gap}"
+    for label in ("do_nothing", "untrained", "popularity", "uniform_on_f", "destroyed", "recheck"):
+        for track in ("api", "weights"):
+            score = results.pooled(label, f"score_{track}")
+            assert score is not None and score.value is not None, f"{label} has no score: {score}"
+            fits = score.value >= HONEST if label == "recheck" else score.value <= CAUGHT
+            assert fits, f"{label} scores {score.value:.3f} on {track}: {'; '.join(score.notes)}"
     print(f"base's calibrated AUC is at least {power[0]:.3f}, its memory of F at least {gap.interval[0]:.3f} hit@10")
 
 

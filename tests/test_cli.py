@@ -389,32 +389,67 @@ def test_the_python_api(finished: tuple[Path, Path, Path], monkeypatch: pytest.M
     assert not results.failed
 
 
-def test_a_third_party_attack_and_observer_are_heard(finished: tuple[Path, Path, Path], tmp_path: Path) -> None:
+ATTACKS = """
+import vestige
+from vestige.measuring.attacks import Recovered, Told
+from vestige.specs import AttackSpec
+
+@vestige.hookimpl
+def vestige_attacks():
+    more = dict(version='1', summary='', track='api')
+    return [
+        AttackSpec(name='reverse', factory='extra:Reverse', recovers=('reversed',), **more),
+        AttackSpec(name='short', factory='extra:Short', tells=('short',), **more),
+        AttackSpec(name='raises', factory='extra:Raises', recovers=('never',), **more),
+        AttackSpec(name='shapeless', factory='extra:Shapeless', recovers=('shapeless',), **more),
+    ]
+
+@vestige.hookimpl
+def vestige_cell_finished(board, cell, record):
+    print('heard', cell, record['outcome']['status'])
+
+class Quiet:
+    def __init__(self, config): pass
+
+class Reverse(Quiet):
+    def attack(self, target):
+        rows = target.forget.histories
+        order = [i for a, b in zip(rows.offsets[:-1], rows.offsets[1:]) for i in range(b - 1, a - 1, -1)]
+        reversed_rows = type(rows)(rows.items[order], rows.offsets, rows.users)
+        yield Recovered('reversed', target.hits(reversed_rows))
+
+class Short(Quiet):
+    def attack(self, target):
+        lengths = [target.queries(view).histories.lengths.astype(float) for view in ('forget', 'unseen_train')]
+        yield Told('short', *lengths)
+
+class Raises(Quiet):
+    def attack(self, target):
+        raise RuntimeError('an attack of its own')
+
+class Shapeless(Quiet):
+    def attack(self, target):
+        yield Recovered('shapeless', target.hits()[:1])
+"""
+
+
+def test_third_party_attacks_and_observers_are_heard(finished: tuple[Path, Path, Path], tmp_path: Path) -> None:
     _, _, cache = finished
-    site = plugin_package(
-        tmp_path / "site",
-        "extra",
-        "import vestige\nfrom vestige.specs import AttackSpec\n"
-        "from vestige.measuring.contract import Measurement\n"
-        "@vestige.hookimpl\ndef vestige_attacks():\n"
-        "    return [AttackSpec(name='peek', version='1', summary='', factory='extra:Peek', measures=('peeked',))]\n"
-        "@vestige.hookimpl\ndef vestige_cell_finished(board, cell, record):\n"
-        "    print('heard', cell, record['outcome']['status'])\n"
-        "class Peek:\n"
-        "    def __init__(self, config): pass\n"
-        "    def measure(self, context):\n"
-        "        queries = context.views.queries['forget']\n"
-        "        scores = context.subject.load().score(queries.histories)\n"
-        "        yield Measurement('peeked', 'forget', float(scores.max()))\n",
-    )
+    site = plugin_package(tmp_path / "site", "extra", ATTACKS)
     board = tmp_path / "tiny"
     board.mkdir()
-    (board / "board.toml").write_text(FULL + '\n[attacks]\nnames = ["peek"]\n')
+    (board / "board.toml").write_text(FULL.replace("names = []", 'names = ["reverse", "short", "raises", "shapeless"]'))
     done = run(board, tmp_path / "out", cache, python_path=site)
     assert done.returncode == 0, done.stderr
     assert "heard finetune-s0 ok" in done.stdout
     table = pd.read_csv(tmp_path / "out" / "results.csv")
-    assert (table[table.metric == "peeked"].value < 0).all()
+    reversed_rows = table[table.metric == "recovery:reversed"]
+    assert set(reversed_rows.label) == set(table.label)
+    assert table[table.metric == "auc_short"].value.nunique() == 1  # it asks no model, so it says the same of each
+    notes = " ".join(table.note.dropna())
+    assert "RuntimeError: an attack of its own" in notes
+    assert "the attempt 'shapeless' has hits of shape (1,)" in notes
+    assert "never" not in set(table.metric)
 
 
 @pytest.mark.parametrize(

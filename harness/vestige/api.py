@@ -14,7 +14,7 @@ from vestige.pipeline.keys import source_digest
 from vestige.pipeline.plan import Cell, Plan, plan
 from vestige.pipeline.store import Store, cache_root
 from vestige.plugins import Plugins
-from vestige.results import tables
+from vestige.results import verdicts
 from vestige.results.collect import collect, results_lock
 from vestige.results.pooling import Results
 from vestige.results.records import Finished
@@ -63,7 +63,7 @@ class BoardResults:
     @property
     def invalid(self) -> str | None:
         """Why the board says nothing, or None."""
-        return tables.invalid(self.results)
+        return verdicts.invalid(self.results)
 
 
 @dataclass(frozen=True)

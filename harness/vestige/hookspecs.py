@@ -81,14 +81,14 @@ def vestige_metrics() -> Iterable[MetricSpec]:
 
 @hookspec
 def vestige_attacks() -> Iterable[AttackSpec]:
-    """Attacks; they are run where a board names them in `[attacks] names`.
+    """Attacks on a model; those that a board names in `[attacks] names` are run.
 
     Example:
         ```python
         @vestige.hookimpl
         def vestige_attacks():
-            return [AttackSpec(name="reverse", version="1", summary="Asks with reversed histories.",
-                               factory="my_package.reverse:Reverse", measures=("hit_reversed",))]
+            return [AttackSpec(name="reverse", version="1", summary="Asks with reversed histories.", track="api",
+                               factory="my_package.reverse:Reverse", recovers=("reversed",))]
         ```
     """
 

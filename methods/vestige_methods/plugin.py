@@ -3,12 +3,13 @@
 from vestige.hookspecs import hookimpl
 from vestige.specs import MethodSpec
 from vestige_methods.configs import FinetuneConfig, NoSettings
+from vestige_methods.controls_config import DestroyedConfig
 from vestige_methods.dual_memory.config import PRESETS, DualMemoryConfig
 
 
 @hookimpl
 def vestige_methods() -> list[MethodSpec]:
-    """`do_nothing`, `retrain`, `finetune` and `dual_memory`."""
+    """`do_nothing`, `retrain`, `finetune`, `dual_memory`, and the control rows."""
     return [
         MethodSpec(
             name="do_nothing",
@@ -39,5 +40,37 @@ def vestige_methods() -> list[MethodSpec]:
             factory="vestige_methods.dual_memory:DualMemory",
             config=DualMemoryConfig,
             presets=PRESETS,
+        ),
+        MethodSpec(
+            name="untrained",
+            version="1",
+            summary="Control: initial weights. Forgetting without utility must score nothing.",
+            factory="vestige_methods.untrained:Untrained",
+            config=NoSettings,
+            control=True,
+        ),
+        MethodSpec(
+            name="destroyed",
+            version="1",
+            summary="Control: gradient ascent on F to ruin. Forgetting that breaks the rest must score nothing.",
+            factory="vestige_methods.destroyed:Destroyed",
+            config=DestroyedConfig,
+            control=True,
+        ),
+        MethodSpec(
+            name="overfitted",
+            version="1",
+            summary="Control: the base trained on F alone. An attack that does not find F here has no power.",
+            factory="vestige_methods.overfitted:Overfitted",
+            config=NoSettings,
+            control=True,
+        ),
+        MethodSpec(
+            name="uniform_on_f",
+            version="1",
+            summary="Control: uniform answers to exact histories of F. Hiding without forgetting must score nothing.",
+            factory="vestige_methods.uniform_on_f:UniformOnF",
+            config=NoSettings,
+            control=True,
         ),
     ]

@@ -15,7 +15,7 @@ import numpy as np
 
 from vestige import seeds
 from vestige.data.sequences import IntArray
-from vestige.measuring.contract import Context, Measurement, PerUser, measured
+from vestige.measuring.contract import Context, Measurement, PerUser, Subject, measured
 from vestige.measuring.statistics import Estimate, Floats, by_user
 from vestige.recommenders.contract import FloatArray
 from vestige_metrics.configs import NoSettings
@@ -34,20 +34,15 @@ class Fidelity:
 
     def measure(self, context: Context) -> Iterator[Measurement]:
         """`fidelity`, `distance`, `shift`, `ks`, `ks_p`, `jensen_shannon`, all on `forget`."""
-        roles = context.roles
-        users, gold = mean_log_prob(context, roles["gold"])
-        own, base, control = (
-            mean_log_prob(context, model)[1] for model in (context.subject, roles["base"], roles["control"])
-        )
-        distance = [context.bootstrap.mean(users, np.abs(values - gold)) for values in (own, base, control)]
-        ratio = (distance[1] - distance[0]).over(distance[1] - distance[2])
-        if len(users) < MIN_USERS:
-            ratio, note = None, f"{len(users)} forgotten users are too few; {MIN_USERS} are needed"
-        else:
-            note = "" if ratio else "UNDEFINED: base is not surely farther from gold than control is (lower bound ≤ 0)"
-        yield measured("fidelity", "forget", ratio and ratio.clipped(0.0, 1.0), "higher", note=note)
+        if not context.has("forget"):
+            yield measured("fidelity", "forget", None, "higher", note="there are no such queries of F")
+            return
+        ratio, note = forgetting_fidelity(context)
+        yield measured("fidelity", "forget", ratio, "higher", note=note)
+        users, gold = mean_log_prob(context, context.roles["gold"])
+        own = mean_log_prob(context, context.subject)[1]
         apart = PerUser(users, np.abs(own - gold))
-        yield measured("distance", "forget", distance[0], "gold", "nats", per_user=apart)
+        yield measured("distance", "forget", distance(context, context.subject), "gold", "nats", per_user=apart)
         signed = PerUser(users, own - gold)
         yield measured("shift", "forget", context.bootstrap.mean(users, own - gold), "0", "nats", per_user=signed)
         statistic, p_value = ks_sign_flip(own, gold, seeds.derive(context.seed, "sign flips"))
@@ -55,6 +50,26 @@ class Fidelity:
         yield Measurement("ks_p", "forget", p_value, better="none", note=f"{FLIPS} flips")
         divergence, per_user = _jensen_shannon(context)
         yield measured("jensen_shannon", "forget", divergence, "gold", "nats", per_user=per_user)
+
+
+def distance(context: Context, model: Subject) -> Estimate:
+    """D(model, gold), in nats."""
+    users, gold = mean_log_prob(context, context.roles["gold"])
+    return context.bootstrap.mean(users, np.abs(mean_log_prob(context, model)[1] - gold))
+
+
+def forgetting_fidelity(context: Context) -> tuple[Estimate | None, str]:
+    """FF; or None and why it is undefined."""
+    users = len(np.unique(context.views.users("forget")))
+    if users < MIN_USERS:
+        return None, f"{users} forgotten users are too few; {MIN_USERS} are needed"
+    own, base, control = (
+        distance(context, m) for m in (context.subject, context.roles["base"], context.roles["control"])
+    )
+    ratio = (base - own).over(base - control)
+    if ratio is None:
+        return None, "UNDEFINED: base is not surely farther from gold than control is (lower bound ≤ 0)"
+    return ratio.clipped(0.0, 1.0), ""
 
 
 def ks_sign_flip(a: Floats, b: Floats, seed: int) -> tuple[float, float]:
@@ -79,11 +94,11 @@ def jensen_shannon(log_p: FloatArray, log_q: FloatArray, head: IntArray) -> Floa
         log_p, log_q: [queries, items], log-softmax.
         head: Item positions.
     """
-    inside = np.zeros(log_p.shape, dtype=np.bool_)
-    np.put_along_axis(inside, head, True, axis=1)
+    head = np.sort(head, axis=1)
+    once = np.concatenate([np.ones((len(head), 1), dtype=np.bool_), np.diff(head, axis=1) != 0], axis=1)
     bins = []
     for log in (log_p, log_q):
-        probability = np.exp(log, dtype=np.float64) * inside
+        probability = np.exp(np.take_along_axis(log, head, axis=1), dtype=np.float64) * once
         rest = np.clip(1.0 - probability.sum(axis=1, keepdims=True), 0.0, 1.0)
         bins.append(np.concatenate([probability, rest], axis=1))
     middle = (bins[0] + bins[1]) / 2

@@ -1,42 +1,30 @@
 """Membership inference: telling the forgotten (F) from those who were never trained on (T).
 
 F and T were told apart by coins, so a model that has forgotten F cannot tell them apart: gold's AUC is ½ up to noise,
-whatever the selector was. Four attacks, all on s_m, the mean log-probability of a user's training transitions:
-
-- raw: s_m itself;
-- calibrated: s_m minus the same of another retrained model (`recheck`), which takes out how predictable a user is
-  (Watson et al., "On the Importance of Difficulty Calibration in Membership Inference Attacks", ICLR 2022);
-- learned: logistic regression on margin, loss, log-rank, entropy and top-10, cross-fitted by pair, so that no user is
-  judged by an attack that saw them (Shokri et al., "Membership Inference Attacks against Machine Learning Models", S&P
-  2017, but with the true labels instead of shadow models: the strongest case). Users are compared within a fold only:
-  comparing the outputs of attacks trained on different folds pushes the AUC of no signal below ½;
-- swap: ½ [AUC of F over T in the world of base + AUC of T over F in the world of swap], in which whatever makes F
-  easier than T by chance cancels.
-
-The same labels and folds serve every model. An attack whose AUC on base has a lower bound of 0.6 or less says NO
-POWER: that it does not work on an unlearned model then says nothing.
+whatever the selector was. Where interactions are forgotten, each asked interaction is a unit of its own. The attacks
+stand in `membership_attacks`, what keeps them honest in `power`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 
-import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-
-from vestige import seeds
-from vestige.measuring.contract import Context, Measurement, Subject, measured
-from vestige.measuring.statistics import Estimate, Floats
+from vestige.measuring.contract import Context, Measurement, measured
 from vestige_metrics.configs import NoSettings
-from vestige_metrics.memory import Sides, features, score_sides, sides
-
-POWER = 0.6
-FOLDS = 5
-MIN_PAIRS = 5
-"""With fewer pairs of users an order that chance often gives would have an interval without width."""
+from vestige_metrics.membership_attacks import (
+    OneWorld,
+    attack,
+    attack_auc,
+    attack_names,
+    has_power,
+    timed_names,
+    why_not,
+)
+from vestige_metrics.power import controls
+from vestige_metrics.telling import FPR_PERCENT, QUANTILES, standing, true_positive_rate
 
 NO_POWER = "NO POWER"
-FPR_PERCENT = (1, 5)
+
+STANDING = ("raw", "calibrated")
 
 
 class Membership:
@@ -46,112 +34,40 @@ class Membership:
         del config
 
     def measure(self, context: Context) -> Iterator[Measurement]:
-        """`auc_raw`, `auc_calibrated`, `auc_learned`, `auc_swap`, each also `:vs_gold`, and TPR at 1 and 5 % FPR."""
-        attacks: dict[str, Callable[[Context, Subject], Sides]] = {
-            "raw": score_sides,
-            "calibrated": _calibrated,
-            "learned": _learned,
-        }
-        for name, attack in attacks.items():
-            why_not = _unusable(context, name)
-            if why_not:
-                yield measured(f"auc_{name}", "forget", None, "gold", note=why_not)
-                continue
-            own, base, gold = (
-                attack(context, model) for model in (context.subject, context.roles["base"], context.roles["gold"])
-            )
-            power = "" if auc(context, base).interval[0] > POWER else NO_POWER
-            estimate = auc(context, own)
-            yield measured(f"auc_{name}", "forget", estimate, "gold", note=power)
-            yield measured(f"auc_{name}:vs_gold", "forget", estimate - auc(context, gold), "0", note=power)
-            for percent in FPR_PERCENT if name != "learned" else ():
-                yield true_positive_rate(context, own, percent, f"tpr@{percent}%_{name}", power)
-        yield from self._swap(context)
-
-    def _swap(self, context: Context) -> Iterator[Measurement]:
-        if context.swapped is None:
-            note = "the board has no second world (swap = false)"
-            yield measured("auc_swap", "forget", None, "gold", note=note)
-            return
-        too_few = _too_few(context)
-        if too_few:
-            yield measured("auc_swap", "forget", None, "gold", note=too_few)
-            return
-        roles = context.roles
-        base = swap_auc(context, roles["base"], roles["swap"])
-        power = "" if base.interval[0] > POWER else NO_POWER
-        own = swap_auc(context, context.subject, context.swapped)
-        yield measured("auc_swap", "forget", own, "gold", note=power)
-        yield measured(
-            "auc_swap:vs_gold", "forget", own - swap_auc(context, roles["gold"], roles["control"]), "0", note=power
-        )
+        """For each attack `auc_<attack>` and `auc_<attack>:vs_gold`; for those whose values share one scale
+        `tpr@1%_<attack>` and `tpr@5%_<attack>`; `standing_q05_raw` to `standing_q95_calibrated`, where F's units stand
+        among T's; and the controls `auc_blind` and `auc_permuted_<attack>`.
+        """
+        for name in attack_names(context):
+            yield from _told_apart(context, name)
+        for name in timed_names(context):
+            for found in _told_apart(context, name):
+                yield replace(found, varies=True)
+        for name in STANDING:
+            yield from _standing(context, name)
+        yield from controls(context)
 
 
-def auc(context: Context, values: Sides) -> Estimate:
-    """How often a user of F has a higher value than a user of T."""
-    comparable = None if values.fold is None else values.fold[:, None] == values.fold[None, :]
-    return context.bootstrap.auc(values.forget, values.forget_values, values.unseen, values.unseen_values, comparable)
+def _told_apart(context: Context, name: str) -> Iterator[Measurement]:
+    impossible = why_not(context, name)
+    if impossible:
+        yield measured(f"auc_{name}", "forget", None, "gold", note=impossible)
+        return
+    note = "" if has_power(context, name) else NO_POWER
+    own, gold = (attack_auc(context, model, name) for model in (context.subject, context.roles["gold"]))
+    yield measured(f"auc_{name}", "forget", own, "gold", note=note)
+    yield measured(f"auc_{name}:vs_gold", "forget", own - gold, "0", note=note)
+    made = attack(context, name)
+    if not isinstance(made, OneWorld):
+        return
+    values = made.values(context, context.subject)
+    for percent in FPR_PERCENT if values.fold is None else ():
+        yield true_positive_rate(context, values, percent, f"tpr@{percent}%_{name}", note)
 
 
-def swap_auc(context: Context, model: Subject, swapped: Subject) -> Estimate:
-    """½ [AUC of F over T by `model` + AUC of T over F by `swapped`]."""
-    here, there = score_sides(context, model), score_sides(context, swapped)
-    other = context.bootstrap.auc(there.unseen, there.unseen_values, there.forget, there.forget_values)
-    return (auc(context, here) + other).scaled(0.5)
-
-
-def true_positive_rate(context: Context, values: Sides, percent: int, name: str, note: str) -> Measurement:
-    """The share of F above the threshold that `percent` % of T exceed; refused where T is too small for that."""
-    needed = -(-500 // percent)
-    if len(values.unseen) < needed:
-        why = f"{len(values.unseen)} never-trained users are too few for {percent} % FPR; {needed} are needed"
-        return measured(name, "forget", None, "gold", note=why)
-    rows = np.concatenate([values.forget, values.unseen])
-    scores = np.concatenate([values.forget_values, values.unseen_values])
-    positive = np.arange(len(rows)) < len(values.forget)
-    order = np.argsort(-scores, kind="stable")
-    # A threshold cannot separate equal scores, so only the last of each run of ties is one.
-    ends = np.append(np.diff(scores[order]) != 0, True)
-    weights = np.vstack([np.ones(len(rows)), context.bootstrap.weights[:, rows]])[:, order].astype(np.float64)
-    true = np.cumsum(weights * positive[order], axis=1)
-    false = np.cumsum(weights * ~positive[order], axis=1)
-    allowed = (false <= percent / 100 * false[:, -1:] + 1e-9) & ends
-    rates = np.where(allowed, true, 0.0).max(axis=1) / true[:, -1]
-    return measured(name, "forget", Estimate(float(rates[0]), rates[1:]), "gold", note=note)
-
-
-def _unusable(context: Context, attack: str) -> str:
-    if not context.split.exchangeable:
-        return "F was given, not drawn, so T is not exchangeable with it; only swap measures are reported"
-    if attack == "calibrated" and "recheck" not in context.roles:
-        return "the board trains no recheck to calibrate with (recheck = false)"
-    return _too_few(context)
-
-
-def _too_few(context: Context) -> str:
-    pairs = len(score_sides(context, context.subject).forget)
-    return "" if pairs >= MIN_PAIRS else f"{pairs} pairs of users are too few; {MIN_PAIRS} are needed"
-
-
-def _calibrated(context: Context, model: Subject) -> Sides:
-    """s_m minus recheck's; for recheck itself, minus control's."""
-    reference = "control" if model.name == "recheck" else "recheck"
-    return score_sides(context, model).minus(score_sides(context, context.roles[reference]))
-
-
-def _learned(context: Context, model: Subject) -> Sides:
-    """The cross-fitted attack's output for every user, trained on this model's own features."""
-    found = sides(context, {view: features(context.scores(model, view)) for view in ("forget", "unseen_train")})
-    pairs = len(found.forget)
-    fold = seeds.generator(context.seed, "folds").permutation(pairs) % FOLDS
-    outputs: list[Floats] = [np.zeros(pairs), np.zeros(pairs)]
-    for held_out in range(FOLDS):
-        train, test = fold != held_out, fold == held_out
-        attack = make_pipeline(StandardScaler(), LogisticRegression())
-        attack.fit(
-            np.concatenate([found.forget_values[train], found.unseen_values[train]]),
-            np.repeat([1, 0], train.sum()),
-        )
-        outputs[0][test] = attack.decision_function(found.forget_values[test])
-        outputs[1][test] = attack.decision_function(found.unseen_values[test])
-    return Sides(found.forget, found.unseen, outputs[0], outputs[1], fold)
+def _standing(context: Context, name: str) -> Iterator[Measurement]:
+    impossible, made = why_not(context, name), attack(context, name)
+    assert isinstance(made, OneWorld)
+    found = {} if impossible else standing(context, made.values(context, context.subject))
+    for q in QUANTILES:
+        yield measured(f"standing_q{q:02d}_{name}", "forget", found.get(q), "gold", note=impossible)

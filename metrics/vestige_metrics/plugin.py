@@ -7,9 +7,11 @@ from vestige_metrics.configs import NoSettings, RankingConfig
 
 @hookimpl
 def vestige_metrics() -> list[MetricSpec]:
-    """`ranking`, `collateral`, `membership`, `router`, `fidelity` and `cost`."""
+    """From ranking to the score."""
     ranking = ("hit@{k}", "ndcg@{k}")
-    attacks = ("raw", "calibrated", "learned", "swap")
+    attacks = ("raw", "calibrated", "learned", "blackbox", "shadow", "swap")
+    # What the built-in attack plugins tell; the names without a suffix come from their own specs.
+    told = ("probe", "latency")
     return [
         MetricSpec(
             name="ranking",
@@ -29,18 +31,22 @@ def vestige_metrics() -> list[MetricSpec]:
         ),
         MetricSpec(
             name="membership",
-            version="1",
-            summary="Can the forgotten be told from the never-trained? Score, calibrated, learned and swap attacks.",
+            version="2",
+            summary="Can the forgotten be told from the never-trained? Score, list, learned, shadow and swap attacks.",
             factory="vestige_metrics.membership:Membership",
             config=NoSettings,
             measures=(
                 *(f"auc_{attack}{suffix}" for attack in attacks for suffix in ("", ":vs_gold")),
-                *(f"tpr@{fpr}%_{attack}" for attack in ("raw", "calibrated") for fpr in (1, 5)),
+                *(f"auc_{attack}:vs_gold" for attack in told),
+                *(f"tpr@{fpr}%_{attack}" for attack in ("raw", "calibrated", "shadow", "latency") for fpr in (1, 5)),
+                *(f"standing_q{q:02d}_{attack}" for attack in ("raw", "calibrated") for q in (5, 25, 50, 75, 95)),
+                "auc_blind",
+                *(f"auc_permuted_{attack}" for attack in ("raw", "calibrated", "learned")),
             ),
         ),
         MetricSpec(
             name="router",
-            version="1",
+            version="2",
             summary="What a router gives away about who asked to be forgotten.",
             factory="vestige_metrics.router:Router",
             config=NoSettings,
@@ -53,6 +59,40 @@ def vestige_metrics() -> list[MetricSpec]:
             factory="vestige_metrics.fidelity:Fidelity",
             config=NoSettings,
             measures=("fidelity", "distance", "shift", "ks", "ks_p", "jensen_shannon"),
+        ),
+        MetricSpec(
+            name="overforgetting",
+            version="1",
+            summary="Are forgotten items hidden deeper than never having known them would put them?",
+            factory="vestige_metrics.overforgetting:OverForgetting",
+            config=NoSettings,
+            measures=("streisand",),
+        ),
+        MetricSpec(
+            name="collapse",
+            version="1",
+            summary="Catalogue coverage, inequality and popularity of what is recommended, against gold.",
+            factory="vestige_metrics.collapse:Collapse",
+            config=NoSettings,
+            measures=tuple(
+                f"{name}@10{suffix}" for name in ("coverage", "gini", "popularity") for suffix in ("", ":vs_gold")
+            ),
+        ),
+        MetricSpec(
+            name="recovery",
+            version="1",
+            summary="How much of what base remembers each attack gets back, and the worst of each track.",
+            factory="vestige_metrics.recovery:Recovery",
+            config=NoSettings,
+            measures=("recovery:none", "recovery_api", "recovery_weights"),
+        ),
+        MetricSpec(
+            name="score",
+            version="1",
+            summary="Utility, fidelity, privacy and recovery in one number a track.",
+            factory="vestige_metrics.score:Score",
+            config=NoSettings,
+            measures=("utility", "privacy_api", "privacy_weights", "score_api", "score_weights"),
         ),
         MetricSpec(
             name="cost",

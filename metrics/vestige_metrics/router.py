@@ -7,8 +7,8 @@ import numpy as np
 from vestige.measuring.contract import Context, Measurement, PerUser, measured
 from vestige.measuring.statistics import by_user
 from vestige_metrics.configs import NoSettings
-from vestige_metrics.membership import auc, true_positive_rate
-from vestige_metrics.memory import sides
+from vestige_metrics.memory import ASKED, sides
+from vestige_metrics.telling import FPR_PERCENT, auc, incomparable, true_positive_rate
 
 SHARES = ("retain", "unseen", "affected", "forget", "unseen_train")
 
@@ -20,7 +20,9 @@ class Router:
         del config
 
     def measure(self, context: Context) -> Iterator[Measurement]:
-        """`router_auc` (½ is right), `router_tpr`, and `router_share`: how many queries of a view go to the side."""
+        """`router_auc` (½ is right), `router_tpr` (the false-positive rate is right), and `router_share`: how many
+        queries of a view go to the side memory.
+        """
         if context.subject.threshold is None:
             return
         outputs = {
@@ -33,14 +35,11 @@ class Router:
             users, share = by_user(context.views.users(view), routed)
             own = PerUser(users, share)
             yield measured("router_share", view, context.bootstrap.mean(users, share), "none", per_user=own)
-        if not context.split.exchangeable:
-            note = "F was given, not drawn, so T is not exchangeable with it"
-            yield measured("router_auc", "forget", None, "0.5", note=note)
+        impossible = incomparable(context)
+        if impossible:
+            yield measured("router_auc", "forget", None, "0.5", note=impossible)
             return
-        if not (context.has("forget") and context.has("unseen_train")):
-            yield measured("router_auc", "forget", None, "0.5", note="there are no such queries of F or of T")
-            return
-        told = sides(context, {view: outputs[view] for view in ("forget", "unseen_train")})
+        told = sides(context, {view: outputs[view] for view in ASKED})
         yield measured("router_auc", "forget", auc(context, told), "0.5")
-        for percent in (1, 5):
-            yield true_positive_rate(context, told, percent, f"router_tpr@{percent}%", "")
+        for percent in FPR_PERCENT:
+            yield true_positive_rate(context, told, percent, f"router_tpr@{percent}%")

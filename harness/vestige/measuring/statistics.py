@@ -7,6 +7,7 @@ replicates over seeds is the replicate of the pooled value, whose interval right
 people are asked again.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -50,15 +51,44 @@ class Estimate:
         """The estimate times a constant."""
         return Estimate(self.value * factor, self.replicates * factor)
 
+    def plus(self, constant: float) -> "Estimate":
+        """The estimate moved by a constant."""
+        return Estimate(self.value + constant, self.replicates + constant)
+
     def over(self, other: "Estimate") -> "Estimate | None":
         """The ratio of two estimates; None where the denominator's lower bound is not above 0."""
         if other.interval[0] <= 0:
             return None
         return Estimate(self.value / other.value, self.replicates / other.replicates)
 
+    def magnitude(self) -> "Estimate":
+        """The absolute value, replicate by replicate."""
+        return Estimate(abs(self.value), np.abs(self.replicates))
+
     def clipped(self, low: float, high: float) -> "Estimate":
         """The estimate cut to [low, high]."""
         return Estimate(min(max(self.value, low), high), np.clip(self.replicates, low, high))
+
+
+def largest(estimates: Iterable[Estimate]) -> Estimate:
+    """The largest of several estimates, replicate by replicate; its interval allows for which one that is."""
+    found = list(estimates)
+    return Estimate(max(e.value for e in found), np.max([e.replicates for e in found], axis=0))
+
+
+def smallest(estimates: Iterable[Estimate]) -> Estimate:
+    """The smallest of several estimates, replicate by replicate."""
+    found = list(estimates)
+    return Estimate(min(e.value for e in found), np.min([e.replicates for e in found], axis=0))
+
+
+def harmonic_mean(estimates: Iterable[Estimate]) -> Estimate:
+    """The harmonic mean of several estimates in [0, 1]; 0 where one of them is 0."""
+    found = list(estimates)
+    values = np.asarray([[e.value, *e.replicates] for e in found])
+    inverse = np.divide(1.0, values, out=np.full_like(values, np.inf), where=values > 0).sum(axis=0)
+    means = len(found) / inverse
+    return Estimate(float(means[0]), means[1:])
 
 
 def interval(replicates: Floats) -> tuple[float, float]:

@@ -47,7 +47,18 @@ class MetricsTable(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="allow", frozen=True)
 
-    names: tuple[str, ...] = ("ranking", "collateral", "membership", "router", "fidelity", "cost")
+    names: tuple[str, ...] = (
+        "ranking",
+        "collateral",
+        "membership",
+        "router",
+        "fidelity",
+        "overforgetting",
+        "collapse",
+        "recovery",
+        "score",
+        "cost",
+    )
     k: tuple[pydantic.PositiveInt, ...] = (5, 10, 20)
 
 

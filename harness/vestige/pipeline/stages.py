@@ -140,13 +140,12 @@ class Workbench:
         )
         progress(0.0, payload["attack"]["name"])
         try:
-            found = list(attack.attack(target))
+            return save_attempts(attack.attack(target), target, folder)
         except (MemoryError, OSError):
             raise
         except Exception as error:  # an attack that fails says nothing; the model is measured by the others
             text = " ".join(str(error).split())
             return {"recovered": {}, "told": {}, "failed": f"{type(error).__name__}: {text}"}
-        return save_attempts(found, target, folder)
 
     def _measure(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
         inputs = self._inputs_of(payload)

@@ -63,10 +63,30 @@ class Results:
         """The rows, in the order of the board."""
         return tuple(self.about["labels"])
 
+    def is_control(self, label: str) -> bool:
+        """Whether a row competes with nobody: another retraining, the popularity list, a method made to be caught."""
+        return any(item.record.identity.row != "method" for item in self.row(label))
+
+    @cached_property
+    def competing(self) -> tuple[str, ...]:
+        """The rows that are compared, base and gold among them."""
+        return tuple(label for label in self.labels if not self.is_control(label))
+
+    @cached_property
+    def controls(self) -> tuple[str, ...]:
+        """The rows that compete with nobody."""
+        return tuple(label for label in self.labels if self.is_control(label))
+
+    @cached_property
+    def _rows(self) -> dict[str, list[Finished]]:
+        rows: dict[str, list[Finished]] = {}
+        for item in sorted(self.finished, key=lambda item: item.record.identity.seed):
+            rows.setdefault(item.record.identity.label, []).append(item)
+        return rows
+
     def row(self, label: str) -> list[Finished]:
         """The cells of a row, by seed."""
-        cells = [item for item in self.finished if item.record.identity.label == label]
-        return sorted(cells, key=lambda item: item.record.identity.seed)
+        return self._rows.get(label, [])
 
     def label_of(self, method: str) -> str | None:
         """The row of a method by its plugin's name, if it stands on the board."""
@@ -132,10 +152,10 @@ def read_replicates(folder: Path) -> dict[tuple[str, str], Floats]:
     file = folder / "bootstrap.parquet"
     if not file.exists():
         return {}
-    table = pq.read_table(file).to_pydict()
+    table = pq.read_table(file).combine_chunks()
+    values = table["replicates"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
+    names = zip(*(table[column].to_pylist() for column in ("cell", "metric", "view")), strict=True)
     return {
-        (cell, f"{metric}/{view}" if view else metric): np.asarray(values, dtype=np.float64)
-        for cell, metric, view, values in zip(
-            table["cell"], table["metric"], table["view"], table["replicates"], strict=True
-        )
+        (cell, f"{metric}/{view}" if view else metric): row
+        for (cell, metric, view), row in zip(names, values, strict=True)
     }

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -110,14 +111,33 @@ class Finished:
         """Deterministic ones, then cost."""
         return (*self.record.outcome.measurements, *self.run.cost)
 
+    @cached_property
+    def _by_name(self) -> dict[str, Measured]:
+        return {m.name: m for m in reversed(self.measurements)}
+
     def find(self, name: str) -> Measured | None:
         """A measurement by `metric/view`."""
-        return next((m for m in self.measurements if m.name == name), None)
+        return self._by_name.get(name)
+
+
+LINE = 400
+"""Whatever fits into so many characters stands on one line, so that a measurement is one line of a record."""
 
 
 def dump(document: pydantic.BaseModel) -> bytes:
     """Stable, readable JSON."""
-    return (json.dumps(document.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    return (_text(document.model_dump(mode="json"), "") + "\n").encode()
+
+
+def _text(value: Any, margin: str) -> str:
+    flat = json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    if not value or not isinstance(value, dict | list) or len(flat) <= LINE:
+        return flat
+    inner = margin + " "
+    if isinstance(value, dict):
+        lines = [f"{inner}{json.dumps(key, ensure_ascii=False)}: {_text(value[key], inner)}" for key in sorted(value)]
+        return "{\n" + ",\n".join(lines) + f"\n{margin}}}"
+    return "[\n" + ",\n".join(inner + _text(item, inner) for item in value) + f"\n{margin}]"
 
 
 def read_records(folder: Path) -> list[Finished]:

@@ -1,0 +1,180 @@
+"""What a board says as a whole: whether it says anything, which rows differ from gold, whether the attacks work."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from vestige.measuring.statistics import Estimate
+from vestige.results.pooling import Results
+from vestige.results.sections import attack_columns, k_of
+
+POWER = 0.6
+"""An attack counts only if the lower bound of its AUC on base is above this."""
+
+ALPHA = 0.05
+"""Level of the comparisons with gold, all rows of a table together."""
+
+DETECTED = 0.8
+"""The smallest difference is named that would be found so often."""
+
+
+def invalid(results: Results) -> str | None:
+    """Why the whole board says nothing: gold does not beat the popularity list; None where it does."""
+    better = beats_popularity(results)
+    if better is None or better.interval[0] > 0:
+        return None
+    low, high = better.interval
+    return (
+        f"INVALID: gold does not beat the popularity list on `retain` (hit@{k_of(results)} "
+        f"{better.value:+.4f} [{low:+.4f}, {high:+.4f}]); the recommender has learned nothing that could be unlearned."
+    )
+
+
+def beats_popularity(results: Results) -> Estimate | None:
+    """Gold's hit@k on `retain` minus the popularity list's; None where either is missing."""
+    gold = results.label_of("retrain")
+    if gold is None or "popularity" not in results.labels:
+        return None
+    return results.difference(gold, "popularity", f"hit@{k_of(results)}/retain")
+
+
+def no_power(results: Results, name: str) -> bool:
+    """Whether an AUC has no power on base, seeds pooled."""
+    base = results.label_of("do_nothing")
+    pooled = results.pooled(base, name) if base else None
+    return pooled is None or pooled.interval is None or pooled.interval[0] <= POWER
+
+
+def closed(results: Results, label: str, base: str, gold: str) -> float | None:
+    """The share of the gap between base and gold on `forget` that a row closes; above 1 it overshoots."""
+    name = f"hit@{k_of(results)}/forget"
+    seeds = results.shared_seeds(name, base, gold, label)
+    values = [results.pooled(row, name, seeds) for row in (base, gold, label)]
+    b, g, u = (pooled.value if pooled else None for pooled in values)
+    if b is None or g is None or u is None or b <= g:
+        return None
+    return (b - u) / (b - g)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A row against gold on one measurement.
+
+    Attributes:
+        label: The row.
+        difference: Row minus gold, paired by user.
+        p: Two-sided, adjusted over the rows by Holm's method.
+    """
+
+    label: str
+    difference: Estimate
+    p: float
+
+
+def against_gold(results: Results, name: str) -> list[Compared]:
+    """Every competing row against gold on `metric/view`, p-values adjusted for their number (Holm, "A Simple
+    Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6, 1979).
+    """
+    gold = results.label_of("retrain")
+    if gold is None:
+        return []
+    differences = {
+        label: difference
+        for label in results.competing
+        if label != gold and (difference := results.difference(label, gold, name)) is not None
+    }
+    adjusted = holm([two_sided(d) for d in differences.values()])
+    return [Compared(label, d, p) for (label, d), p in zip(differences.items(), adjusted, strict=True)]
+
+
+def two_sided(difference: Estimate) -> float:
+    """The p-value of no difference, by the normal approximation to the replicates; 1 where nothing differs at all."""
+    error = float(np.std(difference.replicates))
+    if error == 0:
+        return 1.0 if difference.value == 0 else 0.0
+    return float(2 * ndtr(-abs(difference.value) / error))
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """p-values adjusted so that the chance of any false one among them is kept, in the order given."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    out = [0.0] * len(p_values)
+    running = 0.0
+    for place, index in enumerate(order):
+        running = max(running, min(1.0, (len(p_values) - place) * p_values[index]))
+        out[index] = running
+    return out
+
+
+def detectable(results: Results, name: str) -> float | None:
+    """The smallest difference to gold that a two-sided comparison of one row at 5 % finds in 80 of 100 such boards.
+
+    It is (z_0.975 + z_0.8) standard errors of control minus gold, which differ by their seed alone.
+    """
+    gold = results.label_of("retrain")
+    if gold is None or "control" not in results.labels:
+        return None
+    difference = results.difference("control", gold, name)
+    if difference is None:
+        return None
+    return float((ndtri(1 - ALPHA / 2) + ndtri(DETECTED)) * np.std(difference.replicates))
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A control of the attacks.
+
+    Attributes:
+        title: What is attacked.
+        expected: In words.
+        values: By the column's heading: the value, its interval, and whether that is as expected.
+    """
+
+    title: str
+    expected: str
+    values: dict[str, tuple[float, tuple[float, float] | None, bool]]
+
+
+def attack_controls(results: Results) -> list[Checked]:
+    """Models (or none) of which it is known how every attack must end: an attack that fails here proves nothing."""
+    columns = attack_columns(results)
+    base, gold = results.label_of("do_nothing"), results.label_of("retrain")
+    out = []
+    for label, title, expected in (
+        (base, "base", "above 0.6, else NO POWER"),
+        (results.label_of("overfitted"), "over-fitted base", "near 1"),
+        (gold, "gold", "½"),
+        ("control", "control", "½"),
+        (results.label_of("untrained"), "untrained model", "½"),
+    ):
+        values = {}
+        for name, heading in columns.items():
+            pooled = results.pooled(label, name) if label else None
+            if pooled is not None and pooled.value is not None:
+                values[heading] = (pooled.value, pooled.interval, _as_expected(expected, pooled.value, pooled.interval))
+        if values:
+            out.append(Checked(title, expected, values))
+    for title, row, prefix in (
+        ("base, labels permuted within pairs", base, "auc_permuted_"),
+        ("no model: length and popularity", gold, "auc_blind"),
+    ):
+        values = {}
+        for name, heading in columns.items():
+            attack = name.removeprefix("auc_").removesuffix("/forget")
+            own = f"{prefix}{attack}/forget" if prefix.endswith("_") else f"{prefix}/forget"
+            if not prefix.endswith("_") and attack != "learned":
+                continue  # it is a learned attack on what is known without a model
+            pooled = results.pooled(row, own) if row else None
+            if pooled is not None and pooled.value is not None:
+                values[heading] = (pooled.value, pooled.interval, _as_expected("½", pooled.value, pooled.interval))
+        if values:
+            out.append(Checked(title, "½", values))
+    return out
+
+
+def _as_expected(expected: str, value: float, interval: tuple[float, float] | None) -> bool:
+    low, high = interval if interval is not None else (value, value)
+    if expected == "½":
+        return low <= 0.5 <= high
+    return low > (0.9 if expected == "near 1" else POWER)

@@ -1,0 +1,104 @@
+"""relearn: the attacker trains the model for a few steps on a tenth of F, and asks about the other nine tenths.
+
+What was hidden and not forgotten comes back as a whole when a little of it is shown again. In the benign variant the
+same steps are taken on users of T, who are like those of F but were never trained on: what training on anything at all
+brings back. Hu et al., "Unlearning or Obfuscating? Jogging the Memory of Unlearned LLMs via Benign Relearning", ICLR
+2025 (arXiv 2406.13356). The same steps on gold are the yardstick: what they teach is no memory.
+
+Of a model that declares its parts, the side memory is trained, or the main memory where there is no other.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from vestige import seeds
+from vestige.data.request import Part, select
+from vestige.data.sequences import IntArray, Sequences
+from vestige.measuring.attacks import Recovered, Target
+from vestige.recommenders.contract import Composite, Scorer, Trainable
+from vestige.recommenders.torch_tools import deterministic, step
+from vestige_metrics.attacks.configs import STEPS, RelearnConfig
+from vestige_metrics.attacks.weights import put_back
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is trained on, and what is asked.
+
+    Attributes:
+        forget: Training sequences of the chosen users of F, with what was forgotten.
+        unseen: Of their counterparts in T (for `interactions` of the same users, with T instead of F).
+        rows: The queries of `forget` of all other users.
+    """
+
+    forget: Sequences
+    unseen: Sequences
+    rows: IntArray
+
+
+class Relearn:
+    """See the module's docstring."""
+
+    def __init__(self, config: RelearnConfig) -> None:
+        self.config = config
+
+    def attack(self, target: Target) -> Iterator[Recovered]:
+        """`relearn_<steps>` and `relearn_benign_<steps>`; NaN at the chosen users' queries.
+
+        Nothing of models that cannot be trained, nor where a single user is forgotten.
+        """
+        learner = trainable_part(target.model)
+        lesson = lesson_of(target, self.config.share)
+        if learner is None or lesson is None:
+            return
+        for name, taught in (("relearn", lesson.forget), ("relearn_benign", lesson.unseen)):
+            with put_back([learner.module]):
+                yield from self._train(target, learner, taught, lesson.rows, name)
+
+    def _train(
+        self, target: Target, learner: Trainable, taught: Sequences, rows: IntArray, name: str
+    ) -> Iterator[Recovered]:
+        config, module = self.config, learner.module
+        seed = seeds.derive(target.seed, name)
+        deterministic(seed)
+        rng = np.random.default_rng(seed)
+        parameters = list(module.requires_grad_(True).parameters())
+        optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=0.0)
+        for done in range(1, STEPS[-1] + 1):
+            module.train()
+            batch = taught.take(rng.permutation(len(taught))[: config.batch_size])
+            step(optimizer, learner.loss(batch, rng), parameters, config.clip)
+            if done in STEPS:
+                module.eval()
+                yield Recovered(f"{name}_{done}", target.hits(rows=rows))
+
+
+def trainable_part(model: Scorer) -> Trainable | None:
+    """What an attacker would train, or None."""
+    part: Scorer = model
+    if isinstance(model, Composite):
+        parts = model.parts()
+        part = parts.main if parts.side is None else parts.side
+    return part if isinstance(part, Trainable) else None
+
+
+def lesson_of(target: Target, share: float) -> Lesson | None:
+    """A `share` of the asked users of F, at least one, chosen by the target's seed; None where nobody would be left."""
+    split, asked = target.split, target.forget.users
+    pairs = np.flatnonzero(np.isin(split.forget_users, asked))
+    if len(pairs) < 2:
+        return None
+    count = min(max(1, round(share * len(pairs))), len(pairs) - 1)
+    chosen = seeds.generator(target.seed, "relearn").permutation(pairs)[:count]
+    forget, unseen = split.forget_users[chosen], split.unseen_users[chosen]
+    rows = np.flatnonzero(~np.isin(asked, forget))
+    return Lesson(_sequences(target, forget, Part.FORGET), _sequences(target, unseen, Part.UNSEEN), rows)
+
+
+def _sequences(target: Target, users: IntArray, part: Part) -> Sequences:
+    """The retained interactions of `users`, if any, and those of `part`, in order."""
+    known = np.isin(target.split.part, (Part.RETAINED, part)) & np.isin(target.data.user, users)
+    return select(target.data, known)

@@ -1,0 +1,123 @@
+"""Recovery: how much of what base remembers an attacker gets back from the unlearned model.
+
+    RF_a = clip((m_a(u) − g_a) / (m_a(base) − g_a), 0, 1),   g_a = max(m_a(gold), m_a(control))
+
+m_a is hit@10 on the `forget` queries under attack a; the same attack on gold and control is its baseline, since whoever
+never knew the forgotten can still be asked cleverly. `none`, asking without any trick, is one of the attempts. 0 is
+right; 1 is all that base remembers. An attempt that brings nothing back from base beyond gold has no power and says
+nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from vestige.measuring.attacks import K, Track
+from vestige.measuring.contract import Context, Measurement, Subject, measured
+from vestige.measuring.ranks import hit_at
+from vestige.measuring.statistics import Estimate, Floats, by_user, largest
+from vestige_metrics.configs import NoSettings
+
+TRACKS: tuple[Track, ...] = ("api", "weights")
+NO_POWER = "NO POWER"
+
+
+class Recovery:
+    """See the module's docstring."""
+
+    def __init__(self, config: NoSettings) -> None:
+        del config
+
+    def measure(self, context: Context) -> Iterator[Measurement]:
+        """`recovery:<attempt>` for each attempt, and `recovery_api`, `recovery_weights`: the worst of each track."""
+        if not context.has("forget"):
+            return
+        for attempt in attempts(context):
+            found = recovered(context, attempt)
+            yield measured(f"recovery:{attempt}", "forget", found.ratio, "0", note=found.note)
+        failed = {**context.roles["base"].attempts.failed, **context.subject.attempts.failed}
+        for attack, reason in failed.items():
+            yield measured(f"recovery:{attack}", "forget", None, "0", note=f"the attack failed: {reason}")
+        for track in TRACKS:
+            worst, note = worst_recovery(context, track)
+            yield measured(f"recovery_{track}", "forget", worst, "0", note=note)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One attempt.
+
+    Attributes:
+        ratio: RF, or None where the attempt has no power.
+        note: Why there is none; else what hit@10 it reached, of which model, and how often it asked.
+    """
+
+    ratio: Estimate | None
+    note: str
+
+
+def attempts(context: Context) -> tuple[str, ...]:
+    """`none`, and every attempt made on this model or on base."""
+    names = [*context.subject.attempts.recovered, *context.roles["base"].attempts.recovered]
+    return ("none", *dict.fromkeys(names))
+
+
+def recovered(context: Context, attempt: str) -> Outcome:
+    """RF of one attempt."""
+    return context.once(("recovered", attempt), lambda: _recovered(context, attempt))
+
+
+def worst_recovery(context: Context, track: Track) -> tuple[Estimate | None, str]:
+    """The largest RF among the attempts of a track that have power, and a note that names it; the `weights` track has
+    all attempts, since who holds the files can ask as well.
+    """
+    if len(attempts(context)) == 1:
+        return None, "UNDEFINED: no attack was run on this seed"
+    found = {
+        name: ratio
+        for name in attempts(context)
+        if track == "weights" or _track(context, name) == "api"
+        if (ratio := recovered(context, name).ratio) is not None
+    }
+    if not found:
+        return None, f"UNDEFINED: no attempt brings more back from base than from gold ({NO_POWER})"
+    # The highest value is named, and among equals the one whose interval reaches highest.
+    worst = max(found, key=lambda name: (found[name].value, found[name].interval[1]))
+    return largest(found.values()), f"worst: {worst}"
+
+
+def _track(context: Context, attempt: str) -> Track:
+    for model in (context.subject, context.roles["base"]):
+        if attempt in model.attempts.track:
+            return model.attempts.track[attempt]
+    return "api"
+
+
+def _recovered(context: Context, attempt: str) -> Outcome:
+    roles = context.roles
+    models = (context.subject, roles["base"], roles["gold"], roles["control"])
+    hits = np.stack([_hits(context, model, attempt) for model in models])
+    asked = np.flatnonzero(~np.isnan(hits).any(axis=0))
+    if not len(asked):
+        return Outcome(None, "no query was asked of every model")
+    users = context.views.users("forget")[asked]
+    sizes = np.unique(users, return_counts=True)[1]
+    own, base, gold, control = (context.bootstrap.mean(*by_user(users, values[asked]), sizes) for values in hits)
+    baseline = largest([gold, control])
+    ratio = (own - baseline).over(base - baseline)
+    if ratio is None:
+        return Outcome(None, f"{NO_POWER}: base {base.value:.4f} is not surely above gold {baseline.value:.4f}")
+    made = context.subject.attempts.recovered.get(attempt)
+    times = f", {made.asked} questions a target" if made is not None and made.asked > 1 else ""
+    note = f"hit@{K} {own.value:.4f}; base {base.value:.4f}, gold {baseline.value:.4f}{times}"
+    return Outcome(ratio.clipped(0.0, 1.0), note)
+
+
+def _hits(context: Context, model: Subject, attempt: str) -> Floats:
+    """float64 [forget queries]; where the attempt does not apply to a model, asking plainly is all there is."""
+    made = model.attempts.recovered.get(attempt)
+    if made is not None:
+        return made.hits
+    scores = context.scores(model, "forget")
+    return hit_at(scores.above, scores.equal, K)

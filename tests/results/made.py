@@ -1,0 +1,66 @@
+"""Results made of given numbers, for tests of what is said about them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from vestige.measuring.statistics import interval
+from vestige.results.pooling import Results
+from vestige.results.records import Finished, Identity, Measured, Outcome, PluginId, Record, Run
+
+REPLICATES = 1000
+
+
+def plugin(name: str) -> PluginId:
+    return PluginId(name=name, version="1", distribution="vestige", distribution_version="0", config={})
+
+
+def measured(name: str, value: float | None, bounds: tuple[float, float] | None, note: str = "") -> Measured:
+    metric, _, view = name.partition("/")
+    return Measured(
+        group="x", metric=metric, view=view, value=value, interval=bounds, better="higher", unit="", note=note
+    )
+
+
+def results(
+    rows: Mapping[str, Mapping[str, tuple[float, float] | None]],
+    controls: tuple[str, ...] = ("control", "popularity"),
+    seeds: int = 1,
+    notes: Mapping[str, str] = {},
+) -> Results:
+    """Rows by label, each with values by `metric/view`: (value, standard error), or None for UNDEFINED.
+
+    The errors of different rows are independent of each other.
+    """
+    finished, replicates = [], {}
+    for number, (label, values) in enumerate(rows.items()):
+        for seed in range(seeds):
+            cell = f"{label}-s{seed}"
+            rows_of = []
+            for name, pair in values.items():
+                if pair is None:
+                    rows_of.append(measured(name, None, None, notes.get(name, "UNDEFINED: no reason")))
+                    continue
+                rng = np.random.default_rng([number, seed, len(name)])
+                sample = pair[0] + pair[1] * rng.standard_normal(REPLICATES)
+                replicates[cell, name] = sample
+                rows_of.append(measured(name, pair[0], interval(sample), notes.get(name, "")))
+            identity = Identity(
+                board="made",
+                cell=cell,
+                row=label if label in controls else "method",
+                label=label,
+                seed=seed,
+                dataset=plugin("data"),
+                recommender=plugin("t5"),
+                method=None if label in ("control", "recheck", "popularity") else plugin(label),
+                metrics=(),
+                request={"kind": "users"},
+                holdout={},
+            )
+            facts = {"dataset": {"users": 9, "items": 9, "interactions": 99}, "request": {"forgotten users": 3}}
+            outcome = Outcome(status="ok", message="", measurements=tuple(rows_of), notes=facts)
+            record = Record(identity=identity, outcome=outcome, keys={})
+            finished.append(Finished(record, Run(cell=cell, cost=(), traceback="", provenance={})))
+    about = {"title": "Made", "labels": list(rows), "k": [5, 10], "columns": [], "seeds": list(range(seeds))}
+    return Results(about, tuple(finished), replicates)

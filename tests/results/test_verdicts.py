@@ -1,0 +1,127 @@
+"""What is said about a board's numbers."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.results.made import results
+from vestige.measuring.statistics import Estimate
+from vestige.results import verdicts
+from vestige.results.tables import markdown
+
+ROWS = {
+    "do_nothing": {"ndcg@10/retain": (0.08, 0.004), "hit@10/retain": (0.15, 0.01), "hit@10/forget": (0.37, 0.01)},
+    "retrain": {"ndcg@10/retain": (0.08, 0.004), "hit@10/retain": (0.16, 0.01), "hit@10/forget": (0.23, 0.01)},
+    "worse": {"ndcg@10/retain": (0.02, 0.004), "hit@10/retain": (0.10, 0.01), "hit@10/forget": (0.23, 0.01)},
+    "untrained": {"ndcg@10/retain": (0.001, 0.001), "hit@10/retain": (0.01, 0.01), "hit@10/forget": (0.01, 0.01)},
+    "control": {"ndcg@10/retain": (0.081, 0.004), "hit@10/retain": (0.16, 0.01), "hit@10/forget": (0.23, 0.01)},
+    "popularity": {"ndcg@10/retain": (0.04, 0.004), "hit@10/retain": (0.08, 0.01), "hit@10/forget": (0.11, 0.01)},
+}
+CONTROLS = ("untrained", "control", "popularity")
+
+
+def test_holm_by_hand() -> None:
+    # 0.01·4, 0.02·3, then 0.03·2 = 0.06 kept up to 0.06, and 0.2.
+    assert verdicts.holm([0.02, 0.2, 0.01, 0.03]) == pytest.approx([0.06, 0.2, 0.04, 0.06])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_keeps_the_order_and_stays_between_single_and_bonferroni(p_values: list[float]) -> None:
+    adjusted = verdicts.holm(p_values)
+    for p, q in zip(p_values, adjusted, strict=True):
+        assert p <= q <= min(1.0, len(p_values) * p) + 1e-12
+    order = np.argsort(p_values, kind="stable")
+    assert (np.diff(np.asarray(adjusted)[order]) >= 0).all()
+
+
+def test_holm_keeps_false_alarms_in_check() -> None:
+    """Ten rows that are gold: unadjusted, one in three boards would accuse somebody."""
+    rng = np.random.default_rng(0)
+    p_values = 2 * np.minimum(u := rng.random((2000, 10)), 1 - u)
+    alone = (p_values < 0.05).any(axis=1).mean()
+    together = np.mean([min(verdicts.holm(list(row))) < 0.05 for row in p_values])
+    assert alone > 0.3
+    assert together < 0.065
+
+
+def test_a_row_that_differs_is_named_and_the_others_are_not() -> None:
+    compared = {c.label: c for c in verdicts.against_gold(results(ROWS, CONTROLS), "ndcg@10/retain")}
+    assert set(compared) == {"do_nothing", "worse"}  # controls compete with nobody, gold not with itself
+    assert compared["worse"].p < 0.001
+    assert compared["do_nothing"].p > 0.05
+    text = markdown(results(ROWS, CONTROLS))
+    assert "Different: worse (-0.06" in text
+    assert "p adjusted for 2 rows (Holm)" in text
+
+
+def test_nothing_varies() -> None:
+    same = Estimate(0.0, np.zeros(10))
+    assert verdicts.two_sided(same) == 1.0
+    assert verdicts.two_sided(same.plus(0.1)) == 0.0
+
+
+def test_the_detectable_difference_is_found_in_four_of_five_boards() -> None:
+    smallest = verdicts.detectable(results(ROWS, CONTROLS), "ndcg@10/retain")
+    assert smallest is not None
+    error = 0.004 * 2**0.5  # of a difference of two rows
+    rng = np.random.default_rng(1)
+    drawn = smallest + error * rng.standard_normal(20_000)
+    found = np.mean([abs(d) / error > 1.959964 for d in drawn])
+    assert found == pytest.approx(0.8, abs=0.03)
+
+
+def test_gold_below_popularity_makes_the_board_invalid() -> None:
+    assert verdicts.invalid(results(ROWS, CONTROLS)) is None
+    weak = {**ROWS, "retrain": {**ROWS["retrain"], "hit@10/retain": (0.09, 0.01)}}
+    said = verdicts.invalid(results(weak, CONTROLS))
+    assert said is not None
+    assert said.startswith("INVALID: gold does not beat the popularity list")
+    assert "**INVALID" in markdown(results(weak, CONTROLS))
+
+
+def test_rows_that_compete_with_nobody_stand_apart() -> None:
+    text = markdown(results(ROWS, CONTROLS))
+    table = next(part for part in text.split("\n\n") if "hit@10 retain" in part)
+    rows = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
+    assert rows == ["do_nothing (base)", "retrain (gold)", "worse", "*untrained*", "*control*", "*popularity*"]
+
+
+AUCS = {
+    "do_nothing": {"auc_raw/forget": (0.72, 0.02), "auc_permuted_raw/forget": (0.5, 0.03)},
+    "retrain": {"auc_raw/forget": (0.52, 0.02), "auc_blind/forget": (0.51, 0.03)},
+    "overfitted": {"auc_raw/forget": (0.99, 0.002)},
+    "untrained": {"auc_raw/forget": (0.6, 0.02)},
+    "control": {"auc_raw/forget": (0.5, 0.02)},
+}
+
+
+def test_controls_of_the_attacks_are_judged_by_what_is_known_of_them() -> None:
+    made = results(AUCS, ("overfitted", "untrained", "control"))
+    checked = {c.title: c for c in verdicts.attack_controls(made)}
+    fits = {title: c.values["AUC raw"][2] for title, c in checked.items() if "AUC raw" in c.values}
+    assert fits == {
+        "base": True,
+        "over-fitted base": True,
+        "gold": True,
+        "control": True,
+        "untrained model": False,  # an attack that tells F from T by a model that saw neither is broken
+        "base, labels permuted within pairs": True,
+    }
+    assert "✗" in markdown(made)
+
+
+def test_the_score_stands_last_and_says_why_there_is_none() -> None:
+    scores = {
+        label: {**values, "score_api": None if label == "worse" else (0.4, 0.05), "utility": (0.9, 0.01)}
+        for label, values in ROWS.items()
+    }
+    made = results(scores, CONTROLS, notes={"score_api": "UNDEFINED: fidelity is UNDEFINED"})
+    text = markdown(made)
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    assert headings.index("## Score, where the attacker can only ask (api)") > headings.index(
+        "## What it still remembers"
+    )
+    row = next(line for line in text.splitlines() if line.startswith("| worse") and "0.9000" in line)
+    assert row.rstrip(" |").endswith("UNDEFINED")
+    assert "- worse: UNDEFINED: fidelity is UNDEFINED." in text
