@@ -121,7 +121,7 @@ def _jensen_shannon(context: Context) -> tuple[Estimate, PerUser]:
     values = []
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
-        histories = queries.histories.take(some)
+        histories = queries.histories.take(some).anonymous()
         head = np.concatenate([heads[0][some], heads[1][some]], axis=1)
         values.append(jensen_shannon(own.score(histories), gold.score(histories), head))
     users, means = by_user(queries.users[rows], np.concatenate(values))

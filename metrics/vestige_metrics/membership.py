@@ -53,7 +53,8 @@ def _told_apart(context: Context, name: str) -> Iterator[Measurement]:
     if impossible:
         yield measured(f"auc_{name}", "forget", None, "gold", note=impossible)
         return
-    note = "" if has_power(context, name) else NO_POWER
+    # What takes time in an unlearned model only, such as a router, cannot show on base: there is no power to ask for.
+    note = "" if name in timed_names(context) or has_power(context, name) else NO_POWER
     own, gold = (attack_auc(context, model, name) for model in (context.subject, context.roles["gold"]))
     yield measured(f"auc_{name}", "forget", own, "gold", note=note)
     yield measured(f"auc_{name}:vs_gold", "forget", own - gold, "0", note=note)

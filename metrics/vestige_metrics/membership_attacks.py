@@ -101,7 +101,7 @@ class Swap:
         """½ [AUC of F over T by the model + AUC of T over F by its counterpart in the other world]."""
         here, there = score_sides(context, subject), score_sides(context, _counterpart(context, subject))
         other = Sides(there.unseen, there.forget, there.unseen_values, there.forget_values)
-        return (auc(context, here) + auc(context, other)).scaled(0.5)
+        return (auc(context, here, paired=False) + auc(context, other, paired=False)).scaled(0.5)
 
 
 def attack_names(context: Context) -> dict[str, Track]:

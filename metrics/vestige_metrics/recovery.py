@@ -8,6 +8,7 @@ right; 1 is all that base remembers. An attempt that brings nothing back from ba
 nothing.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -58,9 +59,9 @@ class Outcome:
 
 
 def attempts(context: Context) -> tuple[str, ...]:
-    """`none`, and every attempt made on this model or on base."""
-    names = [*context.subject.attempts.recovered, *context.roles["base"].attempts.recovered]
-    return ("none", *dict.fromkeys(names))
+    """`none`, and every attempt made on this model or on base, those of `api` first, by name."""
+    names = {*context.subject.attempts.recovered, *context.roles["base"].attempts.recovered}
+    return ("none", *sorted(names, key=lambda name: (_track(context, name), _natural(name))))
 
 
 def recovered(context: Context, attempt: str) -> Outcome:
@@ -92,6 +93,11 @@ def _track(context: Context, attempt: str) -> Track:
         if attempt in model.attempts.track:
             return model.attempts.track[attempt]
     return "api"
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts `step_5` before `step_20`."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split("([0-9]+)", name)]
 
 
 def _recovered(context: Context, attempt: str) -> Outcome:

@@ -54,7 +54,9 @@ class Score:
                 "privacy": private,
                 "recovery": (None if recovery is None else recovery.scaled(-1.0).plus(1.0), worst),
             }
-            missing = [f"{name} is {note}" for name, (value, note) in terms.items() if value is None]
+            missing = [
+                f"{name} ({note.removeprefix('UNDEFINED: ')})" for name, (value, note) in terms.items() if value is None
+            ]
             if missing:
                 yield measured(f"score_{track}", "", None, "higher", note=f"UNDEFINED: {'; '.join(missing)}")
                 continue

@@ -11,6 +11,7 @@ MIN_PAIRS = 5
 """With fewer users on a side an order that chance often gives would have an interval without width."""
 
 RECIPROCAL = np.sqrt(2.0)
+"""How much more a cross-fitted AUC varies than its replicates show; see `auc`."""
 
 FPR_PERCENT = (1, 5)
 
@@ -34,8 +35,11 @@ def too_few(context: Context) -> str:
     return f"{n} {what} are too few; {MIN_PAIRS} are needed"
 
 
-def auc(context: Context, values: Sides) -> Estimate:
+def auc(context: Context, values: Sides, paired: bool = True) -> Estimate:
     """How often a unit of F has a higher value than a unit of T; of different folds none are compared.
+
+    F and T were drawn in pairs of nearly equal length, so a pair is what a bootstrap draws (`paired`); but a user who
+    is in F in one world and in T in the other is no pair of its own.
 
     Folds judge each other: what fold 1 taught the attack on fold 2 is what fold 2 taught the attack on fold 1. Where
     there is nothing to learn, that doubles the variance of the AUC, which reweighting users with the attacks held fixed
@@ -45,8 +49,8 @@ def auc(context: Context, values: Sides) -> Estimate:
     """
     sides = (values.forget, values.forget_values, values.unseen, values.unseen_values)
     if values.fold is None:
-        return context.bootstrap.auc(*sides)
-    found = context.bootstrap.auc(*sides, values.fold[:, None] == values.fold[None, :])
+        return context.bootstrap.auc(*sides, paired=paired)
+    found = context.bootstrap.auc(*sides, values.fold[:, None] == values.fold[None, :], paired)
     spread = found.value + RECIPROCAL * (found.replicates - found.value)
     return Estimate(found.value, np.clip(spread, 0.0, 1.0))
 

@@ -86,15 +86,16 @@ class Shrugs:
 
 
 class Hesitates(Shrugs):
-    """Takes `seconds` longer where one of the given users asks."""
+    """Takes `seconds` longer for one of the given histories."""
 
-    def __init__(self, n_items: int, users: np.ndarray, seconds: float) -> None:
+    def __init__(self, n_items: int, known: Sequences, seconds: float) -> None:
         super().__init__(n_items)
-        self.users, self.seconds = users, seconds
+        self.known, self.seconds = {tuple(known.row(row)) for row in range(len(known))}, seconds
         self.batches: list[int] = []
 
     def score(self, histories: Sequences) -> FloatArray:
         self.batches.append(len(histories))
-        if np.isin(histories.users, self.users).any():
+        assert (histories.users == -1).all(), "a model is not told who asks"
+        if any(tuple(histories.row(row)) in self.known for row in range(len(histories))):
             time.sleep(self.seconds)
         return super().score(histories)

@@ -118,7 +118,7 @@ def test_a_plain_model_has_nothing_to_take_away_train_round_or_read() -> None:
 
 def test_latency_finds_who_is_answered_slowly() -> None:
     target = target_for(Shrugs(40))
-    model = Hesitates(40, target.split.forget_users, 0.003)
+    model = Hesitates(40, target.forget.histories, 0.003)
     target = replace(target, model=model)
     (told,) = Latency(LatencyConfig()).attack(target)
     assert told.name == "latency" and told.varies
@@ -138,11 +138,15 @@ def test_latency_finds_who_is_answered_slowly() -> None:
 
 def test_latency_asks_the_longest_history_of_each_user_side_by_side() -> None:
     target = target_for(Shrugs(40))
+    asker = {}
+    for view in ("forget", "unseen_train"):
+        asked = target.queries(view)
+        asker |= {tuple(asked.histories.row(row)): int(asked.users[row]) for row in range(len(asked))}
     seen: list[tuple[int, int]] = []
 
     class Notes(Shrugs):
         def score(self, histories):  # type: ignore[no-untyped-def]
-            seen.append((int(histories.users[0]), int(histories.lengths[0])))
+            seen.append((asker[tuple(histories.row(0))], int(histories.lengths[0])))
             return super().score(histories)
 
     list(Latency(LatencyConfig(warm_up=0, repeats=1)).attack(replace(target, model=Notes(40))))

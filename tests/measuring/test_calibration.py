@@ -13,8 +13,7 @@ def test_intervals_cover_on_simulated_boards() -> None:
     rates = {rate.what: rate.percent for rate in simulate.calibration(BOARDS)}
     assert len(rates) == 18
     for what, percent in rates.items():
-        # Pairs of F and T are alike, which makes the raw AUC's interval wide; see `simulate`.
-        assert 88 <= percent <= (100 if "AUC, raw" in what else 99), what
+        assert 88 <= percent <= 99, what
 
 
 def test_comparisons_of_rows_see_what_is_there() -> None:

@@ -53,6 +53,10 @@ class Sequences:
         rows = np.asarray(rows, dtype=np.int64)
         return self.slices(rows, np.zeros(len(rows), dtype=np.int64), self.lengths[rows])
 
+    def anonymous(self) -> "Sequences":
+        """The same rows, every user −1: a recommender is asked about histories, and must not know whose they are."""
+        return Sequences(self.items, self.offsets, np.full(len(self), -1, dtype=np.int32))
+
     def tail(self, length: int) -> "Sequences":
         """Every row cut to its last `length` items."""
         kept = np.minimum(self.lengths, length)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from vestige import seeds
 from vestige.data.sequences import BoolArray, IntArray
@@ -129,23 +130,34 @@ class Bootstrap:
         negatives: IntArray,
         negative_values: Floats,
         comparable: BoolArray | None = None,
+        paired: bool = False,
     ) -> Estimate:
         """The chance that a positive user's value exceeds a negative one's, ties counting half.
 
         Args:
-            positives, negatives: [p] and [n] user positions.
+            positives, negatives: [p] and [n] user positions; a user may stand in several places.
             positive_values, negative_values: [p] and [n].
             comparable: bool [p, n], the pairs that count; None for all.
+            paired: The i-th of both sides were drawn together, as one of a kind, so they share one weight. Weighed
+                apart, the interval of people who are alike in pairs is too wide.
         """
-        wins = kernel(positive_values, negative_values)
-        counted = np.ones_like(wins) if comparable is None else comparable.astype(np.float64)
-        up = self.weights[:, positives].astype(np.float64)
-        down = self.weights[:, negatives].astype(np.float64)
-        value = float((wins * counted).sum() / counted.sum())
+        counted = np.ones((len(positives), len(negatives))) if comparable is None else comparable.astype(np.float64)
+        won = kernel(positive_values, negative_values) * counted
+        value = float(won.sum() / counted.sum())
+        up_users, up = np.unique(positives, return_inverse=True)
+        down_users, down = np.unique(positives if paired else negatives, return_inverse=True)
         # A user who stands on both sides would count twice in a replicate: E[w²] = 2, but E[w w'] = 1 for two users.
-        counted = np.where(positives[:, None] == negatives[None, :], 0.5, 1.0) * counted
-        won = ((up @ (wins * counted)) * down).sum(axis=1)
-        return Estimate(value, won / ((up @ counted) * down).sum(axis=1))
+        once = np.where(up_users[:, None] == down_users[None, :], 0.5, 1.0)
+        won, counted = _by_groups(won, up, down) * once, _by_groups(counted, up, down) * once
+        rows, columns = (self.weights[:, users].astype(np.float64) for users in (up_users, down_users))
+        return Estimate(value, ((rows @ won) * columns).sum(axis=1) / ((rows @ counted) * columns).sum(axis=1))
+
+
+def _by_groups(table: Floats, rows: IntArray, columns: IntArray) -> Floats:
+    """Sums of a table [r, c] over groups of its rows and columns, numbered from 0 by `rows` [r] and `columns` [c]."""
+    left, right = (csr_array((np.ones(len(of)), (of, np.arange(len(of))))) for of in (rows, columns))
+    sums: Floats = left @ (right @ table.T).T
+    return sums
 
 
 def kernel(positive: Floats, negative: Floats) -> Floats:

@@ -54,7 +54,7 @@ class Scores:
 
 
 def score_queries(model: Scorer, queries: Queries, n_items: int, progress: Progress = silent) -> Scores:
-    """Scores all queries in batches of at most `CELLS` scores.
+    """Scores all queries in batches of at most `CELLS` scores; the model is not told whose they are.
 
     Raises:
         ScoreError: A score is not finite, or the shape is not [queries, items].
@@ -64,7 +64,7 @@ def score_queries(model: Scorer, queries: Queries, n_items: int, progress: Progr
     router = model.parts().router if isinstance(model, Composite) else None
     for start in range(0, len(queries), step):
         rows = np.arange(start, min(start + step, len(queries)))
-        histories = queries.histories.take(rows)
+        histories = queries.histories.take(rows).anonymous()
         scores = model.score(histories)
         piece = summarise(scores, histories.items, histories.lengths, queries.targets[rows], n_items)
         if router is not None:
@@ -92,7 +92,7 @@ def rank_queries(
     above, equal = np.zeros(len(queries), np.int32), np.zeros(len(queries), np.int32)
     for start in range(0, len(queries), step):
         rows = np.arange(start, min(start + step, len(queries)))
-        scores = model.score(queries.histories.take(rows))
+        scores = model.score(queries.histories.take(rows).anonymous())
         _check(scores, len(rows), n_items)
         masks = [queries.histories.take(rows), *([also_masked.take(rows)] if also_masked is not None else [])]
         others, target = _others(scores, queries.targets[rows])

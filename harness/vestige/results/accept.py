@@ -9,7 +9,7 @@ from vestige.pipeline.store import write_atomically
 from vestige.results.records import read_records
 
 TABLES = ("leaderboard.md", "leaderboard.csv")
-VALUES = ("results.csv", "per_user.parquet", "board.json")
+VALUES = ("per_user.parquet", "board.json")
 MAX_BYTES = 2 * 2**20
 
 

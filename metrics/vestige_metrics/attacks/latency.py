@@ -29,7 +29,7 @@ class Latency:
         asked = [target.queries(view) for view in ("forget", "unseen_train")]
         longest = [_longest_of_each(queries.users, queries.histories.lengths) for queries in asked]
         histories = [
-            queries.histories.take(np.asarray([row]))
+            queries.histories.take(np.asarray([row])).anonymous()
             for queries, (rows, _) in zip(asked, longest, strict=True)
             for row in rows
         ]

@@ -25,6 +25,7 @@ class Probe:
         if isinstance(target.model, Represents):
             represent = target.model.represent
             forget, unseen = (
-                represent(target.queries(view).histories).astype(np.float64) for view in ("forget", "unseen_train")
+                represent(target.queries(view).histories.anonymous()).astype(np.float64)
+                for view in ("forget", "unseen_train")
             )
             yield Told("probe", forget, unseen)

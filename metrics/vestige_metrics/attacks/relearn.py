@@ -5,11 +5,13 @@ same steps are taken on users of T, who are like those of F but were never train
 brings back. Hu et al., "Unlearning or Obfuscating? Jogging the Memory of Unlearned LLMs via Benign Relearning", ICLR
 2025 (arXiv 2406.13356). The same steps on gold are the yardstick: what they teach is no memory.
 
-Of a model that declares its parts, the side memory is trained, or the main memory where there is no other.
+Of a model that declares its parts, the side memory is trained and then asked by itself, whatever a router would do; or
+the main memory, where there is no other.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -39,6 +41,10 @@ class Lesson:
     rows: IntArray
 
 
+class Learner(Scorer, Trainable, Protocol):
+    """What can be trained and asked."""
+
+
 class Relearn:
     """See the module's docstring."""
 
@@ -59,7 +65,7 @@ class Relearn:
                 yield from self._train(target, learner, taught, lesson.rows, name)
 
     def _train(
-        self, target: Target, learner: Trainable, taught: Sequences, rows: IntArray, name: str
+        self, target: Target, learner: Learner, taught: Sequences, rows: IntArray, name: str
     ) -> Iterator[Recovered]:
         config, module = self.config, learner.module
         seed = seeds.derive(target.seed, name)
@@ -73,16 +79,16 @@ class Relearn:
             step(optimizer, learner.loss(batch, rng), parameters, config.clip)
             if done in STEPS:
                 module.eval()
-                yield Recovered(f"{name}_{done}", target.hits(rows=rows))
+                yield Recovered(f"{name}_{done}", replace(target, model=learner).hits(rows=rows))
 
 
-def trainable_part(model: Scorer) -> Trainable | None:
+def trainable_part(model: Scorer) -> Learner | None:
     """What an attacker would train, or None."""
     part: Scorer = model
     if isinstance(model, Composite):
         parts = model.parts()
         part = parts.main if parts.side is None else parts.side
-    return part if isinstance(part, Trainable) else None
+    return cast(Learner, part) if isinstance(part, Trainable) else None
 
 
 def lesson_of(target: Target, share: float) -> Lesson | None:
