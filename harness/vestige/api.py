@@ -61,6 +61,11 @@ class BoardResults:
         return tuple(item for item in self.records if not item.record.ok)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What must be known before any number is read: INVALID, NO POWER, UNDEFINED."""
+        return tuple(verdicts.warnings(self.results))
+
+    @property
     def invalid(self) -> str | None:
         """Why the board says nothing, or None."""
         return verdicts.invalid(self.results)

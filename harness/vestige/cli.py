@@ -94,6 +94,8 @@ def run(
             highlight=False,
             soft_wrap=True,
         )
+    for warning in results.warnings:
+        console().print(warning, markup=False, highlight=False, soft_wrap=True)
     typer.echo(f"table: {results.tables['markdown']}")
     if results.failed:
         raise typer.Exit(1)

@@ -14,6 +14,14 @@ def vestige_metrics() -> list[MetricSpec]:
     told = ("probe", "latency")
     return [
         MetricSpec(
+            name="validity",
+            version="1",
+            summary="Does gold beat the popularity list? If not, nothing was learned, and the board is INVALID.",
+            factory="vestige_metrics.validity:Validity",
+            config=NoSettings,
+            measures=("gold_vs_popularity",),
+        ),
+        MetricSpec(
             name="ranking",
             version="1",
             summary="hit and ndcg over the whole catalogue, on every view, against base and gold.",

@@ -78,6 +78,7 @@ def test_gold_below_popularity_makes_the_board_invalid() -> None:
     assert said is not None
     assert said.startswith("INVALID: gold does not beat the popularity list")
     assert "**INVALID" in markdown(results(weak, CONTROLS))
+    assert verdicts.warnings(results(weak, CONTROLS))[0] == said
 
 
 def test_rows_that_compete_with_nobody_stand_apart() -> None:
@@ -109,6 +110,10 @@ def test_controls_of_the_attacks_are_judged_by_what_is_known_of_them() -> None:
         "base, labels permuted within pairs": True,
     }
     assert "✗" in markdown(made)
+    assert verdicts.warnings(made) == []
+    weak = {**AUCS, "do_nothing": {"auc_raw/forget": (0.62, 0.02)}}
+    (warned,) = verdicts.warnings(results(weak, ("overfitted", "untrained", "control")))
+    assert warned == "NO POWER on base, so they say nothing of any row: AUC raw."
 
 
 def test_the_score_stands_last_and_says_why_there_is_none() -> None:

@@ -144,7 +144,7 @@ class Context:
         row: The method's name, or the role's for reference rows.
         subject: The model that is judged.
         swapped: The same method in the world where F and T changed places; None where the board has no swap.
-        roles: The reference models by role: base, gold, control, and those the board asks for.
+        roles: The reference models by role: base, gold, control, popularity, and those the board asks for.
         bootstrap: The users' weights.
         seed: For attacks that need one; the same for every row, so that all rows meet the same attack.
         shadows: Shadow models, where the board trains any.

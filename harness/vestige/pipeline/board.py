@@ -48,6 +48,7 @@ class MetricsTable(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="allow", frozen=True)
 
     names: tuple[str, ...] = (
+        "validity",
         "ranking",
         "collateral",
         "membership",

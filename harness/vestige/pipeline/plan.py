@@ -215,6 +215,7 @@ class _Planner:
     ) -> Cell:
         swapped = swapped if self.board.config.swap else None
         roles = {role: self.roles_attacked.get(role, self.scored[role]) for role in self.roles}
+        roles["popularity"] = self.scored["popularity"]
         payload = {
             "stage": "measure",
             "version": VERSIONS["measure"],

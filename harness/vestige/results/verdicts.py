@@ -46,6 +46,20 @@ def no_power(results: Results, name: str) -> bool:
     return pooled is None or pooled.interval is None or pooled.interval[0] <= POWER
 
 
+def warnings(results: Results) -> list[str]:
+    """What a reader must know before any number: an INVALID board, attacks without power, scores that are UNDEFINED."""
+    out = [fault] if (fault := invalid(results)) else []
+    weak = [heading for name, heading in attack_columns(results).items() if no_power(results, name)]
+    if weak:
+        out.append(f"NO POWER on base, so they say nothing of any row: {', '.join(weak)}.")
+    for name in ("score_api", "score_weights"):
+        for label in results.competing:
+            pooled = results.pooled(label, name)
+            if pooled is not None and pooled.value is None and pooled.notes:
+                out.append(f"{name} of {label} is {pooled.notes[0]}.")
+    return out
+
+
 def closed(results: Results, label: str, base: str, gold: str) -> float | None:
     """The share of the gap between base and gold on `forget` that a row closes; above 1 it overshoots."""
     name = f"hit@{k_of(results)}/forget"
