@@ -141,7 +141,9 @@ class Bootstrap:
             paired: The i-th of both sides were drawn together, as one of a kind, so they share one weight. Weighed
                 apart, the interval of people who are alike in pairs is too wide.
         """
-        counted = np.ones((len(positives), len(negatives))) if comparable is None else comparable.astype(np.float64)
+        counted: Floats = np.ones((len(positives), len(negatives)))
+        if comparable is not None:
+            counted = comparable.astype(np.float64)
         won = kernel(positive_values, negative_values) * counted
         value = float(won.sum() / counted.sum())
         up_users, up = np.unique(positives, return_inverse=True)
@@ -156,8 +158,7 @@ class Bootstrap:
 def _by_groups(table: Floats, rows: IntArray, columns: IntArray) -> Floats:
     """Sums of a table [r, c] over groups of its rows and columns, numbered from 0 by `rows` [r] and `columns` [c]."""
     left, right = (csr_array((np.ones(len(of)), (of, np.arange(len(of))))) for of in (rows, columns))
-    sums: Floats = left @ (right @ table.T).T
-    return sums
+    return np.asarray(left @ np.asarray(right @ table.T).T)
 
 
 def kernel(positive: Floats, negative: Floats) -> Floats:
