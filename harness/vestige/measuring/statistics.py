@@ -144,7 +144,7 @@ class Bootstrap:
         counted: Floats = np.ones((len(positives), len(negatives)))
         if comparable is not None:
             counted = comparable.astype(np.float64)
-        won = kernel(positive_values, negative_values) * counted
+        won: Floats = kernel(positive_values, negative_values) * counted
         value = float(won.sum() / counted.sum())
         up_users, up = np.unique(positives, return_inverse=True)
         down_users, down = np.unique(positives if paired else negatives, return_inverse=True)
