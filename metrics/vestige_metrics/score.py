@@ -2,7 +2,9 @@
 
     score = harmonic mean of U, FF, P and 1 − max RF
 
-- U  = clip(q_u / min(q_gold, q_control), 0, 1), q = ndcg@10 over `retain` and `unseen` together: is it still useful?
+- U  = clip((q_u − q_pop) / (min(q_gold, q_control) − q_pop), 0, 1), q = ndcg@10 over `retain` and `unseen` together:
+  how much of gold's lead over the popularity list is left? Measured from 0, a model that knows nothing would keep what
+  chance gives, and where base remembers so much that knowing nothing is nearer to gold, it would have a score.
 - FF: fidelity, does it say of the forgotten what gold says?
 - P  = min over membership attacks with power of clip((|A_base − A_gold| − |A_u − A_gold|) / (|A_base − A_gold| −
   |A_control − A_gold|), 0, 1): does it give away no more than gold does?
@@ -66,11 +68,13 @@ class Score:
 
 def utility(context: Context) -> Term:
     """U."""
-    own, gold, control = (_quality(context, m) for m in (context.subject, *_golds(context)))
-    ratio = own.over(smallest([gold, control]))
+    own = _quality(context, context.subject)
+    gold, control, popularity = (_quality(context, context.roles[r]) for r in ("gold", "control", "popularity"))
+    ratio = (own - popularity).over(smallest([gold, control]) - popularity)
     if ratio is None:
-        return None, "UNDEFINED: gold's own ndcg is not above 0"
-    return ratio.clipped(0.0, 1.0), f"ndcg@{K} {own.value:.4f}; gold {gold.value:.4f}, control {control.value:.4f}"
+        return None, "UNDEFINED: gold or control does not surely beat the popularity list"
+    values = f"gold {gold.value:.4f}, control {control.value:.4f}, popularity {popularity.value:.4f}"
+    return ratio.clipped(0.0, 1.0), f"ndcg@{K} {own.value:.4f}; {values}"
 
 
 def privacy(context: Context, track: Track) -> Term:
@@ -89,10 +93,6 @@ def privacy(context: Context, track: Track) -> Term:
         return None, "UNDEFINED: no membership attack has power on base"
     least = min(found, key=lambda name: (found[name].value, found[name].interval[0]))
     return smallest(found.values()), f"told best by: {least}"
-
-
-def _golds(context: Context) -> tuple[Subject, Subject]:
-    return context.roles["gold"], context.roles["control"]
 
 
 def _quality(context: Context, model: Subject) -> Estimate:

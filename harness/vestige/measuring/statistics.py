@@ -87,7 +87,8 @@ def harmonic_mean(estimates: Iterable[Estimate]) -> Estimate:
     """The harmonic mean of several estimates in [0, 1]; 0 where one of them is 0."""
     found = list(estimates)
     values = np.asarray([[e.value, *e.replicates] for e in found])
-    inverse = np.divide(1.0, values, out=np.full_like(values, np.inf), where=values > 0).sum(axis=0)
+    with np.errstate(over="ignore"):  # next to nothing counts as nothing
+        inverse = np.divide(1.0, values, out=np.full_like(values, np.inf), where=values > 0).sum(axis=0)
     means = len(found) / inverse
     return Estimate(float(means[0]), means[1:])
 

@@ -1,0 +1,217 @@
+"""Recovery and the score, on models of which every term is known, and against ways in which they could be fooled."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.planted import Planted, by_name, context, noise, remembers, setting, world
+from vestige.data.views import Queries
+from vestige.measuring.attacks import Attempts, Recovered, Track
+from vestige.measuring.contract import Context
+from vestige.measuring.statistics import Estimate, harmonic_mean, largest, smallest
+from vestige_metrics.configs import NoSettings
+from vestige_metrics.fidelity import forgetting_fidelity
+from vestige_metrics.recovery import Recovery
+from vestige_metrics.score import Score
+
+DATA, SPLIT, VIEWS = setting(world(users=240, seed=1), count=60)
+N = DATA.n_items
+ASKED = len(VIEWS.queries["forget"])
+
+
+def useful(seed: int, forgotten: float = 0.0) -> Planted:
+    """Has learned everybody's taste, so that every target is lifted; F's training targets `forgotten` beyond that."""
+    known = remembers(SPLIT.forget_users, forgotten, seed, N)
+
+    def logits(queries: Queries) -> np.ndarray:
+        z = known(queries) if queries is VIEWS.queries["forget"] else noise(seed, N)(queries)
+        z[np.arange(len(queries)), queries.targets] += 1.5
+        return z
+
+    return Planted(logits)
+
+
+MODELS = {
+    "base": useful(4, 3.0),
+    "gold": useful(1),
+    "control": useful(2),
+    "recheck": useful(3),
+    "popularity": Planted(noise(9, N)),
+}
+
+
+def attempts(track: Track = "api", **hits: float | np.ndarray) -> Attempts:
+    made = {
+        name: Recovered(name, np.broadcast_to(np.asarray(value, float), ASKED).copy()) for name, value in hits.items()
+    }
+    return Attempts(recovered=made, track=dict.fromkeys(made, track))
+
+
+def judged(model: Planted | str, of: Mapping[str, Attempts]) -> Context:
+    """The model as subject (or a role under its own name), with what attacks brought back of everybody."""
+    planted = MODELS[model] if isinstance(model, str) else model
+    ctx = context(DATA, SPLIT, VIEWS, {**MODELS, "unlearned": planted})
+    roles = {name: replace(role, attempts=of.get(name, Attempts())) for name, role in ctx.roles.items()}
+    own = roles[model] if isinstance(model, str) else replace(ctx.subject, attempts=of.get("own", Attempts()))
+    return replace(ctx, subject=own, roles=roles, memo={})
+
+
+def recoveries(ctx: Context):
+    return by_name(Recovery(NoSettings()).measure(ctx))
+
+
+@given(st.floats(0, 1), st.floats(0.5, 1), st.floats(0, 0.4), st.floats(0, 0.4))
+@settings(max_examples=40, deadline=None)
+def test_recovery_in_closed_form(own: float, base: float, gold: float, control: float) -> None:
+    """Nothing varies between users here, so the interval is a point."""
+    of = {
+        "own": attempts(trick=own),
+        "base": attempts(trick=base),
+        "gold": attempts(trick=gold),
+        "control": attempts(trick=control),
+    }
+    found = recoveries(judged(useful(5), of))["recovery:trick/forget"]
+    g = max(gold, control)
+    expected = min(max((own - g) / (base - g), 0.0), 1.0)
+    assert found.value == pytest.approx(expected, abs=1e-9)
+    assert found.interval == pytest.approx((expected, expected), abs=1e-6)
+
+
+def test_what_gold_gives_away_under_the_same_attack_is_no_recovery() -> None:
+    """Read alone, 0.6 would look like a leak; gold, which never knew, gives the same."""
+    everybody = attempts(trick=0.6)
+    of = {"own": everybody, "gold": everybody, "control": attempts(trick=0.5), "base": attempts(trick=0.9)}
+    assert recoveries(judged(useful(5), of))["recovery:trick/forget"].value == 0
+
+
+def test_an_attempt_without_power_counts_nowhere() -> None:
+    of = {name: attempts(weak=0.5) for name in ("base", "gold", "control")} | {"own": attempts(weak=1.0)}
+    found = recoveries(judged(useful(5), of))
+    assert found["recovery:weak/forget"].value is None
+    assert found["recovery:weak/forget"].note.startswith("NO POWER")
+    assert found["recovery_api/forget"].note == "worst: none"
+
+
+def test_queries_that_an_attempt_left_out_are_left_out_for_everybody() -> None:
+    some = np.where(np.arange(ASKED) < ASKED // 2, np.nan, 1.0)
+    own = np.where(np.isnan(some), 0.0, 0.25)  # what it says of the left-out ones must not count
+    of = {
+        "own": attempts(relearn=own),
+        "base": attempts(relearn=some),
+        "gold": attempts(relearn=0.0),
+        "control": attempts(relearn=0.0),
+    }
+    assert recoveries(judged(useful(5), of))["recovery:relearn/forget"].value == pytest.approx(0.25)
+
+
+def test_bypass_brings_back_what_base_plainly_says() -> None:
+    """It applies to the model with a router only; base is then asked plainly."""
+    plain = judged("base", {})
+    hits = (plain.scores(plain.subject, "forget").above < 10).astype(float)
+    of = {"own": attempts("weights", bypass=hits)}
+    found = recoveries(judged(useful(5), of))
+    assert found["recovery:bypass/forget"].value == pytest.approx(1.0)
+    assert found["recovery_weights/forget"].value == pytest.approx(1.0)
+    assert found["recovery_weights/forget"].note == "worst: bypass"
+    # Who can only ask cannot leave the router out.
+    assert found["recovery_api/forget"].value == pytest.approx(0.0, abs=0.2)
+
+
+def test_who_holds_the_files_can_also_ask() -> None:
+    of = {
+        "own": attempts(ask=1.0),
+        "base": attempts(ask=1.0),
+        "gold": attempts(ask=0.0),
+        "control": attempts(ask=0.0),
+    }
+    found = recoveries(judged(useful(5), of))
+    assert found["recovery_api/forget"].value == found["recovery_weights/forget"].value == 1.0
+
+
+def test_without_attacks_nothing_is_known() -> None:
+    found = recoveries(judged(useful(5), {}))
+    assert found["recovery_api/forget"].value is None
+    assert found["recovery_api/forget"].note == "UNDEFINED: no attack was run on this seed"
+
+
+ATTACKED = {
+    "base": attempts(trick=1.0),
+    "gold": attempts(trick=0.2),
+    "control": attempts(trick=0.21),
+    "recheck": attempts(trick=0.2),
+    "popularity": attempts(trick=0.2),
+}
+
+
+def scores(model: Planted | str, own: Attempts | None = None):
+    of = ATTACKED if own is None else {**ATTACKED, "own": own}
+    return by_name(Score(NoSettings()).measure(judged(model, of)))
+
+
+def test_the_score_is_the_harmonic_mean_of_its_four_terms() -> None:
+    ctx = judged(useful(7, 1.0), {**ATTACKED, "own": attempts(trick=0.45)})
+    found = by_name(Score(NoSettings()).measure(ctx))
+    terms = [found["utility"].value, found["privacy_api"].value, 1 - recoveries(ctx)["recovery_api/forget"].value]
+    fidelity, _ = forgetting_fidelity(ctx)
+    terms.append(fidelity.value)
+    assert all(0 < term <= 1 for term in terms)
+    assert found["score_api"].value == pytest.approx(4 / sum(1 / term for term in terms))
+    low, high = found["score_api"].interval
+    assert low <= found["score_api"].value <= high
+
+
+def test_control_is_one_by_construction_and_recheck_close_to_it() -> None:
+    for track in ("api", "weights"):
+        assert scores("control")[f"score_{track}"].value == pytest.approx(1.0)
+        assert scores("gold")[f"score_{track}"].value == pytest.approx(1.0)
+        assert scores("recheck")[f"score_{track}"].value >= 0.8
+
+
+@pytest.mark.parametrize(
+    ("model", "own"),
+    [
+        (useful(14, 3.0), attempts(trick=1.0)),  # forgot nothing
+        (Planted(noise(15, N)), attempts(trick=0.0)),  # knows nothing
+        (useful(16, -4.0), attempts(trick=0.0)),  # hides what it should forget
+        (useful(17, 0.0), attempts(trick=1.0)),  # forgot, until it is asked another way
+    ],
+)
+def test_what_must_not_win_does_not(model: Planted, own: Attempts) -> None:
+    for track in ("api", "weights"):
+        assert scores(model, own)[f"score_{track}"].value <= 0.05
+
+
+def test_knowing_nothing_may_look_like_gold_on_f_and_must_not_win() -> None:
+    """Base remembers so much that a model without any knowledge is nearer to gold than base is."""
+    found = scores(Planted(noise(15, N)), attempts(trick=0.0))
+    fidelity, _ = forgetting_fidelity(judged(Planted(noise(15, N)), ATTACKED))
+    assert fidelity.value > 0.2
+    assert found["privacy_api"].value > 0.8
+    assert found["utility"].value <= 0.02
+
+
+def test_hiding_is_no_privacy() -> None:
+    """Its AUC is as far from gold's as base's, on the other side."""
+    assert scores(useful(16, -4.0))["privacy_api"].value <= 0.05
+
+
+def test_a_term_that_cannot_be_judged_makes_the_score_undefined_and_says_why() -> None:
+    weak = {**MODELS, "base": useful(21, 0.0)}  # base remembers nothing, so there was nothing to forget
+    ctx = context(DATA, SPLIT, VIEWS, {**weak, "unlearned": useful(22, 0.0)})
+    found = by_name(Score(NoSettings()).measure(ctx))
+    assert found["score_api"].value is None
+    for reason in ("fidelity (", "privacy (no membership attack has power on base)", "recovery (no attack was run"):
+        assert reason in found["score_api"].note
+
+
+@given(st.lists(st.one_of(st.just(0.0), st.floats(1e-6, 1)), min_size=1, max_size=5))
+def test_means_of_estimates(values: list[float]) -> None:
+    estimates = [Estimate(v, np.asarray([v, 1 - v])) for v in values]
+    mean = harmonic_mean(estimates)
+    assert smallest(estimates).value - 1e-12 <= mean.value <= largest(estimates).value + 1e-12
+    assert mean.value == 0 if min(values) == 0 else mean.value > 0
+    assert largest(estimates).replicates[1] == 1 - smallest(estimates).replicates[0]
