@@ -80,17 +80,22 @@ def utility(context: Context) -> Term:
 def privacy(context: Context, track: Track) -> Term:
     """P: over the attacks of the track, the least of what each leaves."""
     found: dict[str, Estimate] = {}
-    for name, of in attack_names(context).items():
-        if (track == "api" and of != "api") or why_not(context, name) or not has_power(context, name):
-            continue
+    strong = [
+        name
+        for name, of in attack_names(context).items()
+        if (track == "weights" or of == "api") and not why_not(context, name) and has_power(context, name)
+    ]
+    for name in strong:
         base, gold, control = (attack_auc(context, context.roles[r], name) for r in ("base", "gold", "control"))
         own = attack_auc(context, context.subject, name)
         told = (base - gold).magnitude()
         ratio = (told - (own - gold).magnitude()).over(told - (control - gold).magnitude())
         if ratio is not None:
             found[name] = ratio.clipped(0.0, 1.0)
-    if not found:
+    if not strong:
         return None, "UNDEFINED: no membership attack has power on base"
+    if not found:
+        return None, f"UNDEFINED: {', '.join(strong)} does not surely tell base farther from gold than control is"
     least = min(found, key=lambda name: (found[name].value, found[name].interval[0]))
     return smallest(found.values()), f"told best by: {least}"
 

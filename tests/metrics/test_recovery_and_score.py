@@ -208,6 +208,15 @@ def test_a_term_that_cannot_be_judged_makes_the_score_undefined_and_says_why() -
         assert reason in found["score_api"].note
 
 
+def test_an_attack_that_tells_base_no_farther_from_gold_than_control_judges_nobody() -> None:
+    """It has power, but gold itself is told as well as base is, so there is nothing to measure from."""
+    gold = {**MODELS, "gold": useful(31, 3.0)}
+    ctx = context(DATA, SPLIT, VIEWS, {**gold, "unlearned": useful(32)})
+    note = by_name(Score(NoSettings()).measure(ctx))["privacy_api"].note
+    assert note.startswith("UNDEFINED: raw")
+    assert "does not surely tell base farther from gold than control is" in note
+
+
 @given(st.lists(st.one_of(st.just(0.0), st.floats(1e-6, 1)), min_size=1, max_size=5))
 def test_means_of_estimates(values: list[float]) -> None:
     estimates = [Estimate(v, np.asarray([v, 1 - v])) for v in values]
