@@ -112,7 +112,7 @@ def _compare(fresh: Side, accepted: Side, label: str, name: str, tolerance: floa
         to_gold = bool(fresh.find(gold, name, seeds[0]) and accepted.find(gold, name, seeds[0]))
     minus = gold if to_gold else None
     now, then, basis = shift_of(fresh, accepted, label, minus, name, seeds)
-    floor = noise_floor(fresh, name, better, seeds).times(2 if anew and to_gold else 1)
+    floor = noise_floor(accepted, name, better, seeds).times(2 if anew and to_gold else 1)
     now, then = (replace(shift, floor=floor) for shift in (now, then))
     if target is not None and not to_gold:
         now, then = (replace(shift, values=shift.values - target) for shift in (now, then))

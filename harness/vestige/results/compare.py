@@ -125,7 +125,7 @@ def _compared(one: Side, other: Side, pairs: Sequence[Pair], seeds: Sequence[int
             assert found is not None
             first, second, basis = shift_of(one, other, a, None, name, common, b)
             better = found[1].better
-            floor = noise_floor(other, name, better, common).times(2)
+            floor = noise_floor(one, name, better, common).times(2)
             difference = Shift(second.values - first.values, second.errors - first.errors, second.sources, floor)
             counts = _counts(one, other, (a, b), name, common, better) if basis is Basis.USERS else None
             yield Compared(

@@ -1,6 +1,7 @@
 """Numbers of two rows, paired: of the same seeds and, where their values are kept, of the same users."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -43,8 +44,22 @@ def shift_of(
 
     numbers = [of(*row) for row in rows]
     golds: list[list[Number] | None] = [of(*row) for row in subtracted] if subtracted else [None, None]
+    if basis is Basis.INTERVALS:
+        numbers, golds = _shared(numbers), _shared(golds)
     first, second = (_shift(number, gold) for number, gold in zip(numbers, golds, strict=True))
     return first, second, basis
+
+
+NumbersT = TypeVar("NumbersT", list[Number], list[Number] | None)
+
+
+def _shared(sides: list[NumbersT]) -> list[NumbersT]:
+    """The same values with the same intervals on both sides are the same numbers, whose errors cancel."""
+    one, other = sides
+    if one is None or other is None:
+        return sides
+    same = all(a.value == b.value and a.errors.sum() == b.errors.sum() for a, b in zip(one, other, strict=True))
+    return [one, one] if same else sides
 
 
 def noise_floor(side: Side, name: str, better: str, seeds: Sequence[int]) -> Floor:

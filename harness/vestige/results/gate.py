@@ -102,8 +102,8 @@ class Shift:
     def freedom(self) -> float:
         """Degrees of freedom of `error` (Satterthwaite, Biometrics Bulletin 2, 1946): those of `between`, more where
         its users explain more than was seen. One seed does not tell how uneven trainings are, and two or three
-        retrainings of it would leave 1 or 2 degrees of freedom, with which nothing is ever sure: there the floor is taken
-        as known, and the users' count.
+        retrainings of it would leave 1 or 2 degrees of freedom, with which nothing is ever sure: there the floor is
+        taken as known, and the users' count.
         """
         known = len(self.values) - 1 + self.floor.freedom
         users = max(self.sources - 1, 1)

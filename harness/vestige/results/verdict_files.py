@@ -40,8 +40,8 @@ def markdown(check: Check) -> str:
         parts.append("Base or gold were trained anew, so differences to gold are compared.")
     if len(check.seeds) == 1 and told:
         parts.append(
-            "With one seed, a change cannot be told well from a training that happened to come out better; see the gate's "
-            "page in the documentation."
+            "With one seed, a change cannot be told well from a training that happened to come out worse; see the page "
+            "on the gate."
         )
     for title, lines in (
         ("Not the same on both sides", check.warnings),
