@@ -203,6 +203,7 @@ def test_a_boards_tolerances_override_and_add() -> None:
     assert own["hit@10/retain"] == 0.5
     assert own["ks/forget"] == 0.1
     assert own["ndcg@20/unseen"] == 0.2  # a metric without a view stands for all of them
+    assert "ndcg@10/retain" not in gated(results, {"ndcg@10/retain": float("inf")})
     assert "hit@10/affected" not in own  # nothing of the kind was measured
     assert "ndcg@20/retain" not in gated(results, {})
 

@@ -106,18 +106,19 @@ def _compare(fresh: Side, accepted: Side, label: str, name: str, tolerance: floa
     own_row = label in (gold, accepted.results.label_of("retrain"))
     target = None if better in ("higher", "lower", "gold") else float(better)
     # Gold's own row is compared as it is: its difference to itself would hide a recommender that got worse.
-    to_gold = gold is not None and (better == "gold" or (anew and not own_row))
-    if gold is not None and to_gold:
-        seeds = [s for s in seeds if fresh.find(gold, name, s) and accepted.find(gold, name, s)] or seeds
-        to_gold = bool(fresh.find(gold, name, seeds[0]) and accepted.find(gold, name, seeds[0]))
-    minus = gold if to_gold else None
-    now, then, basis = shift_of(fresh, accepted, label, minus, name, seeds)
-    floor = noise_floor(accepted, name, better, seeds).times(2 if anew and to_gold else 1)
-    now, then = (replace(shift, floor=floor) for shift in (now, then))
-    if target is not None and not to_gold:
-        now, then = (replace(shift, values=shift.values - target) for shift in (now, then))
-    elif better == "gold" and not to_gold:
+    minus = gold if better == "gold" or (anew and not own_row) else None
+    if minus is not None:
+        both = [seed for seed in seeds if fresh.find(minus, name, seed) and accepted.find(minus, name, seed)]
+        # Gold has no value of what only a method has, such as a router.
+        seeds, minus = (both, minus) if both else (seeds, None)
+    if better == "gold" and minus is None:
         return None
+    to_gold = anew and minus is not None
+    now, then, basis = shift_of(fresh, accepted, label, minus, name, seeds)
+    floor = noise_floor(accepted, name, better, seeds).times(2 if to_gold else 1)
+    now, then = (replace(shift, floor=floor) for shift in (now, then))
+    if target is not None and minus is None:
+        now, then = (replace(shift, values=shift.values - target) for shift in (now, then))
     return Comparison(
         label,
         name,
@@ -127,7 +128,7 @@ def _compare(fresh: Side, accepted: Side, label: str, name: str, tolerance: floa
         _mean(accepted, label, name, seeds),
         shifts(better, now, then),
         basis,
-        to_gold=anew and to_gold,
+        to_gold=to_gold,
     )
 
 

@@ -1,5 +1,6 @@
 """Which measurements the gate judges unless a board says otherwise, by how much each may get worse, and why."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -62,7 +63,8 @@ def gated(results: Results, own: Mapping[str, float]) -> dict[str, float]:
 
     Args:
         results: The accepted ones; what no row of them has a value of is left out.
-        own: A board's `[tolerance]`, which overrides and adds; a metric without a view stands for all its views.
+        own: A board's `[tolerance]`, which overrides and adds; a metric without a view stands for all its views, and
+            an infinite tolerance means that a measurement is not judged.
     """
     k, auc = k_of(results), headline_auc(results)
     names = {entry.name.format(k=k, auc=auc): entry.tolerance for entry in DEFAULTS}
@@ -70,4 +72,4 @@ def gated(results: Results, own: Mapping[str, float]) -> dict[str, float]:
     for key, tolerance in own.items():
         names |= {name: tolerance for name, metric in measured.items() if key in (name, metric)}
     names |= {name: tolerance for name, tolerance in own.items() if name in measured}
-    return {name: tolerance for name, tolerance in names.items() if has(results, name)}
+    return {name: tolerance for name, tolerance in names.items() if tolerance < math.inf and has(results, name)}

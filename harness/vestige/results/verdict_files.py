@@ -129,7 +129,7 @@ def _fields(finding: Finding) -> dict[str, Any]:
         "fresh": c.fresh,
         "worse_by": c.loss if c.shifts else None,
         "standard_error": c.weakest.error if c.shifts else None,
-        "tolerance": c.tolerance if c.tolerance < float("inf") else None,
+        "tolerance": c.tolerance,
         "p": finding.p,
         "basis": c.basis or None,
         "difference_to_gold": c.to_gold,
