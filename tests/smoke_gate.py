@@ -1,9 +1,13 @@
 """Asserts that the gate turns red on a weakened method: run as `python -m tests.smoke_gate FOLDER`.
 
 The smoke board is run and accepted in FOLDER; its check must pass. Then the dual memory is weakened (the router's
-threshold moved up, so that fewer of the forgotten are recognised, and the side memory trained half as long), and the
-check must fail on that row and on no other. It takes about two minutes on two cores; what is in the store is not run
-again.
+threshold moved down, so that histories of those who stay go to the side memory too, and the side memory trained half as
+long), and the check must fail on that row and on no other.
+
+A threshold moved up is no weakening on this board: its dual memory suppresses far more than gold does, so one that
+recognises fewer of the forgotten comes nearer to gold, and passes.
+
+It takes about five minutes of processor time from nothing; what is in the store is not run again.
 """
 
 import json
@@ -14,7 +18,7 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 
-WEAKER = {"epochs = 8": "epochs = 4\ntarget_precision = 0.999"}
+WEAKER = {"epochs = 8": "epochs = 4\ntarget_precision = 0.2"}
 
 
 def main(folder: Path) -> None:
