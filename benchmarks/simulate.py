@@ -23,7 +23,7 @@ each board sees another projection of the weights.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from scipy.stats import norm
 
 from vestige import seeds
 from vestige.measuring.statistics import CONFIDENCE, Bootstrap, Estimate
+from vestige.results.gate import Comparison, Shift, Verdict, decide, floor_of, shifts
 
 Array = npt.NDArray[Any]
 
@@ -103,6 +104,70 @@ def comparisons(boards: int, seed: int = 0) -> Iterator[Rate]:
             one, other = _hits(rng, rows, (0.15, 0.15 + difference), shared=shared)
             replicates = pooled(bootstrap, rows, other)[1] - pooled(bootstrap, rows, one)[1]
             yield Rate(f"rows {name}, true difference {difference:g}", 100 - _covered(replicates, 0.0))
+
+
+JUDGED = 11
+"""So many measurements of one method are judged together."""
+
+
+def gate(boards: int, seed: int = 0) -> Iterator[Rate]:
+    """How often `vestige check` fails a method that was trained anew, by its true loss of hit@10 on `retain`.
+
+    Every board judges `JUDGED` measurements together, all but the first unchanged. `gold too` compares differences to
+    gold, where gold was trained anew as well; `uneven` lets whole trainings differ by `SEED_EFFECT`.
+    """
+    for gold_too in (False, True):
+        for uneven in (0.0, SEED_EFFECT):
+            how = f"{'gold too' if gold_too else 'gold kept'}{', uneven' if uneven else ''}"
+            rng = seeds.generator(seed, "gate", how)
+            unchanged = _judged(rng, boards, 0.0, gold_too, uneven)
+            lossy = _judged(rng, boards, 0.05, gold_too, uneven)
+            for loss, first in ((0.0, unchanged), (0.05, lossy)):
+                alone = [decide([c]) for c in first]
+                together = [
+                    decide([c, *(unchanged[(board + other) % boards] for other in range(1, JUDGED))])
+                    for board, c in enumerate(first)
+                ]
+                for what, findings in (("alone", alone), (f"among {JUDGED}", together)):
+                    failed = np.mean([found[0].verdict is Verdict.FAIL for found in findings])
+                    yield Rate(f"loss {loss:g}, {how}, {what}", float(100 * failed))
+                if not loss:
+                    failed = np.mean([any(f.verdict is Verdict.FAIL for f in found) for found in together])
+                    yield Rate(f"loss 0, {how}, any of {JUDGED}", float(100 * failed))
+
+
+def _judged(rng: np.random.Generator, boards: int, loss: float, gold_too: bool, uneven: float) -> list[Comparison]:
+    """hit@10 on `retain`, fresh against accepted, of so many boards."""
+    rows = [a.retained for a in _draw(rng, rng.standard_normal((USERS, boards)), anew=True)]
+    rates = (0.15, 0.15 - loss, 0.15, 0.15, 0.15, 0.15)
+    models = _hits(rng, rows, rates, better=uneven)
+    values = [[one - gold for one, gold in zip(of, models[2 + side], strict=True)] if gold_too else of
+              for side, of in enumerate(models[:2])]  # fmt: skip
+    floors = [floor_of(retrained) for retrained in zip(*(_shifts(rows, of) for of in models[3:]), strict=True)]
+    accepted, fresh = (
+        [
+            replace(shift, floor=floor.times(2 if gold_too else 1))
+            for shift, floor in zip(_shifts(rows, of), floors, strict=True)
+        ]
+        for of in values
+    )
+    return [
+        Comparison("method", "hit@10/retain", "higher", 0.01, f.mean, a.mean, shifts("higher", f, a))
+        for f, a in zip(fresh, accepted, strict=True)
+    ]
+
+
+def _shifts(rows: Sequence[Array], values: Sequence[Array]) -> list[Shift]:
+    """Each board's number, as `vestige.results.sides` reads it from the values of users."""
+    out = []
+    asked = len(rows[0])
+    for board in range(rows[0].shape[1]):
+        errors = np.zeros((len(rows), USERS))
+        for seed, (who, of) in enumerate(zip(rows, values, strict=True)):
+            mine = of[:, board]
+            errors[seed, who[:, board]] = (mine - mine.mean()) / np.sqrt(asked * (asked - 1))
+        out.append(Shift(np.asarray([of[:, board].mean() for of in values]), errors, asked))
+    return out
 
 
 def beyond(boards: int, seed: int = 0) -> Rate:
@@ -232,5 +297,7 @@ def main(boards: int = 1000) -> None:
         print(f"simulation coverage of 95 %: {rate.percent:.1f} %  {rate.what}{verdict}")
     for rate in comparisons(boards):
         print(f"simulation a difference is seen: {rate.percent:.1f} %  {rate.what}")
+    for rate in gate(boards):
+        print(f"simulation the gate fails a method: {rate.percent:.1f} %  {rate.what}")
     rate = beyond(boards)
     print(f"simulation not claimed, coverage of 95 %: {rate.percent:.1f} %  {rate.what}")

@@ -15,10 +15,14 @@ from vestige.pipeline.plan import Cell, Plan, plan
 from vestige.pipeline.store import Store, cache_root
 from vestige.plugins import Plugins
 from vestige.results import verdicts
+from vestige.results.accepted import read_accepted, same_inputs
+from vestige.results.checking import Check
+from vestige.results.checking import check as check_sides
 from vestige.results.collect import collect, results_lock
 from vestige.results.pooling import Results
 from vestige.results.records import Finished
 from vestige.results.render import read_results, render
+from vestige.results.sides import read_side
 from vestige.specs import ExecutorSpec
 
 if TYPE_CHECKING:
@@ -198,6 +202,37 @@ def run(
     return BoardResults(planned.board.name, folder, results, written, len(missing))
 
 
+def check(
+    board: str,
+    *,
+    out: str | Path | None = None,
+    accepted: str | Path | None = None,
+    workers: int = 1,
+    executor: str = "local",
+    strict_plugins: bool = False,
+    report: RunReport | None = None,
+) -> Check:
+    """Runs what is missing of a board and compares it with its accepted results, which are only read.
+
+    Args:
+        accepted: Where they lie; `accepted/` beside the `board.toml` unless given.
+        board, out, workers, executor, strict_plugins, report: As in `run`.
+
+    Returns:
+        A finding for every row and gated measurement; see `vestige.results.checking.Check`.
+
+    Raises:
+        InputError: The accepted results cannot be used, which is said before anything is run; or as in `run`.
+    """
+    planned = make_plan(board, strict_plugins=strict_plugins, report=report)
+    loaded = planned.board
+    folder = Path(accepted) if accepted is not None else loaded.folder / "accepted"
+    side = read_accepted(folder, loaded.name, loaded.config.seeds)
+    same_inputs(side, {seed: (i.content_hash, i.split_key) for seed, i in planned.inputs.items()})
+    done = run(board, out=out, workers=workers, executor=executor, strict_plugins=strict_plugins, report=report)
+    return check_sides(read_side(done.folder), side, loaded.config.tolerance)
+
+
 def observe(call: Callable[[], object], report: Report) -> None:
     """Calls an observer; one that fails is named and costs nothing else."""
     try:
@@ -230,4 +265,4 @@ class _Observers:
         self._report.said(text)
 
 
-__all__ = ["BoardResults", "Planned", "make_plan", "open_store", "run"]
+__all__ = ["BoardResults", "Check", "Planned", "check", "make_plan", "open_store", "run"]

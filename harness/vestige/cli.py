@@ -34,6 +34,8 @@ MethodOption = Annotated[
     list[str] | None, typer.Option("--method", help="NAME or NAME:preset, run beside the board's own; repeatable.")
 ]
 SeedOption = Annotated[list[int] | None, typer.Option("--seed", help="Instead of the board's seeds; repeatable.")]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Jobs that run at once; changes no result.")]
+ExecutorOption = Annotated[str, typer.Option(help="Where jobs run.")]
 StrictOption = Annotated[bool, typer.Option("--strict-plugins", help="A broken plugin is an error.")]
 
 
@@ -61,8 +63,8 @@ def run(
     method: MethodOption = None,
     seed: SeedOption = None,
     out: OutOption = None,
-    workers: Annotated[int, typer.Option(min=1, help="Jobs that run at once; changes no result.")] = 1,
-    executor: Annotated[str, typer.Option(help="Where jobs run.")] = "local",
+    workers: WorkersOption = 1,
+    executor: ExecutorOption = "local",
     strict_plugins: StrictOption = False,
 ) -> None:
     """Run what is missing of a board, and write its records and tables.
@@ -153,8 +155,91 @@ def accept(board: BoardArgument, out: OutOption = None) -> None:
 
     folder = find(board)
     loaded = load(board, plugins_module.load())
-    written = accept_results(_results_folder(board, out), folder, loaded.name, loaded.config.seeds)
+    written = accept_results(
+        _results_folder(board, out), folder, loaded.name, loaded.config.seeds, loaded.config.tolerance
+    )
     typer.echo(f"accepted: {len(written)} files in {folder}")
+
+
+@app.command()
+def check(
+    board: BoardArgument,
+    out: OutOption = None,
+    accepted: Annotated[
+        Path | None,
+        typer.Option(help="The accepted results; accepted/ beside the board.toml unless given.", show_default=False),
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything that was found here.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit file here: a case a row and measurement.")] = None,
+    summary: Annotated[Path | None, typer.Option(help="Write the Markdown summary here.")] = None,
+    workers: WorkersOption = 1,
+    executor: ExecutorOption = "local",
+    strict_plugins: StrictOption = False,
+) -> None:
+    """Run what is missing of a board, and compare it with its accepted results.
+
+    Says PASS, FAIL or INCONCLUSIVE for each row and measurement. FAIL: worse by more than the tolerance, and surely so
+    (paired by user and seed, one-sided p below 0.05 after Holm's adjustment); or a cell is missing or failed. Exits
+    with 1 where anything is a FAIL, with 2 where the accepted results cannot be compared with.
+    """
+    from vestige import api
+    from vestige.pipeline.store import write_atomically
+    from vestige.reports import report
+    from vestige.results import verdict_files
+    from vestige.results.gate import Verdict
+
+    with report() as told:
+        found = api.check(
+            board,
+            out=out,
+            accepted=accepted,
+            workers=workers,
+            executor=executor,
+            strict_plugins=strict_plugins,
+            report=told,
+        )
+    text = verdict_files.markdown(found)
+    for file, content in (
+        (json_file, verdict_files.to_json(found).encode()),
+        (junit, verdict_files.junit(found)),
+        (summary, text.encode()),
+    ):
+        if file is not None:
+            write_atomically(file, content)
+    typer.echo(text.rstrip())
+    if found.verdict is Verdict.FAIL:
+        raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="A results folder, or a board: its fresh results, else the accepted ones.")],
+    b: Annotated[str | None, typer.Argument(help="The other one.", show_default=False)] = None,
+    rows: Annotated[
+        tuple[str, str] | None,
+        typer.Option(help="Two rows of A, by their labels, instead of B.", metavar="LABEL_A LABEL_B"),
+    ] = None,
+) -> None:
+    """Compare two results folders or boards, or two rows of one: paired differences, wins and losses.
+
+    A difference is B minus A with its 95 % interval, over the seeds that both have. A user is better off in B where the
+    value is higher, or nearer to the target, as the measurement has it.
+    """
+    from vestige.errors import InputError
+    from vestige.results.compare import compare as compare_folders
+    from vestige.results.compare import compare_rows, markdown, results_folder
+
+    if (b is None) == (rows is None):
+        raise InputError("compare: name either a second folder or board, or two rows with --rows LABEL_A LABEL_B.")
+    first = results_folder(a, Path("vestige-out"))
+    if rows is not None:
+        found = compare_rows(first, rows)
+        typer.echo(f"A: {rows[0]}\nB: {rows[1]}, both of {first}\n")
+    else:
+        second = results_folder(str(b), Path("vestige-out"))
+        found = compare_folders(first, second)
+        typer.echo(f"A: {first}\nB: {second}\n")
+    typer.echo(markdown(found))
 
 
 @app.command()

@@ -114,7 +114,7 @@ class BoardConfig(Config):
     attacks: AttacksTable = AttacksTable()
     shadows: ShadowsTable = ShadowsTable()
     limits: LimitsConfig = LimitsConfig()
-    tolerance: Mapping[str, float] = {}
+    tolerance: Mapping[str, pydantic.NonNegativeFloat] = {}
     columns: tuple[str, ...] = ()
 
     @pydantic.field_validator("seeds")

@@ -1,19 +1,32 @@
 """Makes fresh results the accepted ones."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from vestige.errors import InputError
 from vestige.pipeline.store import write_atomically
 from vestige.results.records import read_records
+from vestige.results.render import read_results
+from vestige.results.tolerances import gated
 
 TABLES = ("leaderboard.md", "leaderboard.csv")
 VALUES = ("per_user.parquet", "board.json")
 MAX_BYTES = 2 * 2**20
 
+REPLICATES = 250
+"""Of the bootstrap, so many are kept of what is judged and has no values of users: enough for a standard error."""
 
-def accept(fresh: Path, board_folder: Path, board: str, seeds: Sequence[int]) -> list[Path]:
+RETRAININGS = ("control", "recheck")
+"""Rows that are not judged, but say how far two trainings lie apart."""
+
+
+def accept(
+    fresh: Path, board_folder: Path, board: str, seeds: Sequence[int], tolerance: Mapping[str, float]
+) -> list[Path]:
     """Copies records and values into `accepted/` and the tables beside it; returns what was written.
 
     Nothing of the old results is lost before the new ones are complete.
@@ -22,6 +35,7 @@ def accept(fresh: Path, board_folder: Path, board: str, seeds: Sequence[int]) ->
         fresh: The results folder of a run.
         board_folder: Where `board.toml` lies.
         board, seeds: What the results must be of.
+        tolerance: The board's own, which names further measurements that are judged.
 
     Raises:
         InputError: There are no fresh results, they are of another board or of other seeds, a cell failed, or they are
@@ -43,13 +57,17 @@ def accept(fresh: Path, board_folder: Path, board: str, seeds: Sequence[int]) ->
     missing = [file.name for file in [*files, *(fresh / name for name in TABLES)] if not file.exists()]
     if missing:
         raise InputError(f"{fresh}: {', '.join(missing)} is missing; run the board again.")
-    size = sum(file.stat().st_size for file in files)
+    replicates = _replicates(fresh, tolerance)
+    size = sum(file.stat().st_size for file in files) + len(replicates)
     if size > MAX_BYTES:
         raise InputError(f"{fresh}: the results take {size / 2**20:.1f} MiB; at most 2 MiB are accepted for a board.")
     target = board_folder / "accepted"
     for file in files:
         write_atomically(target / file.relative_to(fresh), file.read_bytes())
     kept = {target / file.relative_to(fresh) for file in files}
+    if replicates:
+        write_atomically(target / "bootstrap.parquet", replicates)
+        kept.add(target / "bootstrap.parquet")
     for old in target.rglob("*"):
         if old.is_file() and old not in kept:
             old.unlink()
@@ -59,3 +77,30 @@ def accept(fresh: Path, board_folder: Path, board: str, seeds: Sequence[int]) ->
         if folder.is_dir() and not any(folder.iterdir()):
             shutil.rmtree(folder)
     return [*sorted(kept), *(board_folder / name for name in TABLES)]
+
+
+def _replicates(fresh: Path, tolerance: Mapping[str, float]) -> bytes:
+    """The first replicates of what is judged and is no mean over users: with them, both sides of a check are paired.
+
+    Empty where there is nothing of the kind.
+    """
+    results = read_results(fresh)
+    values = pq.read_table(fresh / "per_user.parquet", columns=["metric", "view"]).group_by(["metric", "view"])
+    of_users = {f"{row['metric']}/{row['view']}" for row in values.aggregate([]).to_pylist()}
+    names = gated(results, tolerance).keys() - of_users
+    rows = (*results.competing, *RETRAININGS)
+    cells = {item.record.identity.cell for label in rows for item in results.row(label)}
+    kept = {key: r for key, r in results.replicates.items() if key[0] in cells and key[1] in names}
+    if not kept:
+        return b""
+    table = pa.table(
+        {
+            "cell": [cell for cell, _ in kept],
+            "metric": [name.partition("/")[0] for _, name in kept],
+            "view": [name.partition("/")[2] for _, name in kept],
+            "replicates": pa.array([r[:REPLICATES] for r in kept.values()], pa.list_(pa.float32())),
+        }
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue().to_pybytes())

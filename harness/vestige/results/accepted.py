@@ -1,0 +1,102 @@
+"""Reads the accepted results of a board, and refuses what a fresh run cannot be compared with."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vestige.errors import InputError
+from vestige.measuring.contract import PerUser
+from vestige.results.records import Finished, Measured
+from vestige.results.sides import Side, read_side
+
+ONCE = ("retain", "unseen", "affected", "neighbours", "controls")
+"""Views that ask every user once, so that the mean over users is the mean over queries."""
+
+ROUNDING = 1e-5
+"""Values of single users are kept as float32."""
+
+
+def read_accepted(folder: Path, board: str, seeds: Sequence[int]) -> Side:
+    """The accepted results of a board.
+
+    Args:
+        folder: `accepted/`.
+        board, seeds: What they must be of.
+
+    Raises:
+        InputError: There are none; they are of another schema version, another board or other seeds; or a value is not
+            the mean of its users' values, as after an edit by hand.
+    """
+    if not (folder / "records").is_dir():
+        raise InputError(
+            f"{folder}: the board has no accepted results; run it, and make them the accepted ones: vestige accept."
+        )
+    side = read_side(folder)
+    names = sorted({item.record.identity.board for item in side.results.finished})
+    if names != [board]:
+        raise InputError(f"{folder}: these are accepted results of {', '.join(names)}, not of {board}.")
+    found = sorted({item.record.identity.seed for item in side.results.finished})
+    if found != sorted(seeds):
+        raise InputError(
+            f"{folder}: the accepted results are of the seeds {found}, but the board has {sorted(seeds)}; accept anew."
+        )
+    for item, m, of in _edited(side):
+        raise InputError(
+            f"{folder / 'records' / (item.record.identity.cell + '.json')}: {m.name} is {m.value:.6g}, but the "
+            f"values of its users have the mean {of.values.mean():.6g}; accepted results are not edited by hand."
+        )
+    return side
+
+
+def same_inputs(side: Side, inputs: Mapping[int, tuple[str, str]]) -> None:
+    """Checks that the accepted results are of the data and the split that a run would use.
+
+    Args:
+        inputs: By seed, the keys of data and split.
+
+    Raises:
+        InputError: They are not, so there is nothing to pair.
+    """
+    for item in side.results.finished:
+        identity, keys = item.record.identity, item.record.keys
+        data, split = inputs[identity.seed]
+        if keys.get("data") != data:
+            raise InputError(f"{side.folder}: the accepted results are of other data than the board's; accept anew.")
+        if keys.get("split") != split:
+            raise InputError(
+                f"{side.folder}: the accepted results are of another request or holdout than the board's; accept anew."
+            )
+
+
+def _edited(side: Side) -> Iterator[tuple[Finished, Measured, PerUser]]:
+    """The measurements that are not the mean of their users' values, though they should be."""
+    by_name: dict[tuple[str, int], list[tuple[Finished, Measured, PerUser]]] = {}
+    for item in side.results.finished:
+        for m in item.measurements:
+            of = side.per_user.get((item.record.identity.cell, m.name))
+            if of is not None and len(of.users) and m.value is not None:
+                by_name.setdefault((m.name, item.record.identity.seed), []).append((item, m, of))
+    for rows in by_name.values():
+        wrong = [row for row in rows if not _is_mean(row[1], row[2])]
+        telling = [row for row in rows if np.ptp(row[2].values) > 0]
+        if _asks_once(rows[0][1]) or sum(_is_mean(m, of) for _, m, of in telling) > len(telling) / 2:
+            yield from wrong
+        else:
+            # Users are asked a different number of times: a mean over queries lies somewhere between their means.
+            yield from (row for row in wrong if not _is_between(row[1], row[2]))
+
+
+def _asks_once(m: Measured) -> bool:
+    return m.view in ONCE and m.metric.startswith(("hit@", "ndcg@")) and ":" not in m.metric
+
+
+def _is_mean(m: Measured, of: PerUser) -> bool:
+    assert m.value is not None
+    return abs(m.value - float(of.values.mean())) <= ROUNDING * max(1.0, float(np.abs(of.values).max()))
+
+
+def _is_between(m: Measured, of: PerUser) -> bool:
+    assert m.value is not None
+    slack = ROUNDING * max(1.0, float(np.abs(of.values).max()))
+    return float(of.values.min()) - slack <= m.value <= float(of.values.max()) + slack

@@ -1,0 +1,180 @@
+"""Compares fresh results with the accepted ones: every gated measurement of every row, and what else differs."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vestige.results.differences import noise_floor, shift_of
+from vestige.results.gate import Comparison, Finding, Verdict, decide, shifts
+from vestige.results.provenance import advice, warnings
+from vestige.results.sides import Side
+from vestige.results.tolerances import gated
+from vestige.results.verdicts import invalid
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A cell that accepted results have and fresh ones have not, or that failed."""
+
+    label: str
+    seed: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `vestige check` says.
+
+    Attributes:
+        board, seeds: What was compared.
+        invalid: Why the fresh board says nothing, or None.
+        findings: One for each row and gated measurement.
+        lost: Cells without a result; each one is a failure.
+        warnings: What was not the same on both sides and may explain a difference.
+        advice: Costs outside a wide band; never a failure.
+        added: Rows and measurements that the accepted results do not have yet.
+    """
+
+    board: str
+    seeds: tuple[int, ...]
+    invalid: str | None
+    findings: tuple[Finding, ...]
+    lost: tuple[Lost, ...]
+    warnings: tuple[str, ...]
+    advice: tuple[str, ...]
+    added: tuple[str, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """FAIL where anything failed, else INCONCLUSIVE where anything is, else PASS."""
+        said = {finding.verdict for finding in self.findings}
+        if self.lost or Verdict.FAIL in said:
+            return Verdict.FAIL
+        return Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in said else Verdict.PASS
+
+    def of(self, verdict: Verdict) -> list[Finding]:
+        """The findings with a verdict."""
+        return [finding for finding in self.findings if finding.verdict is verdict]
+
+
+def check(fresh: Side, accepted: Side, tolerance: Mapping[str, float]) -> Check:
+    """Compares two sides of one board, which have the same data, splits and seeds.
+
+    Args:
+        tolerance: The board's own.
+    """
+    names = gated(accepted.results, tolerance)
+    comparisons = [
+        comparison
+        for label in accepted.results.competing
+        for name, allowed in names.items()
+        if (comparison := _compare(fresh, accepted, label, name, allowed)) is not None
+    ]
+    return Check(
+        board=str(fresh.results.about["name"]),
+        seeds=tuple(fresh.results.about["seeds"]),
+        invalid=invalid(fresh.results),
+        findings=tuple(decide(comparisons)),
+        lost=tuple(_lost(fresh, accepted)),
+        warnings=tuple(warnings(fresh.results, accepted.results)),
+        advice=tuple(advice(fresh.results, accepted.results)),
+        added=tuple(_added(fresh, accepted, tolerance)),
+    )
+
+
+def _compare(fresh: Side, accepted: Side, label: str, name: str, tolerance: float) -> Comparison | None:
+    """None where there is nothing to compare: no accepted value, no good direction, or no fresh cell at all."""
+    wanted = accepted.seeds(label, name)
+    ran = {item.record.identity.seed for item in fresh.results.row(label) if item.record.ok}
+    seeds = sorted(wanted & ran)
+    if not seeds:
+        return None
+    known = accepted.find(label, name, seeds[0])
+    assert known is not None
+    better = known[1].better
+    if better == "none":
+        return None
+    anew = _trained_anew(fresh, accepted, label, seeds)
+    before = _mean(accepted, label, name, seeds)
+    for seed in seeds:
+        if fresh.find(label, name, seed) is None:
+            why = _why_not(fresh, label, name, seed)
+            undefined = anew and why != GONE
+            return Comparison(label, name, better, tolerance, None, before, vanished=why, excused=undefined)
+    gold = fresh.results.label_of("retrain")
+    own_row = label in (gold, accepted.results.label_of("retrain"))
+    target = None if better in ("higher", "lower", "gold") else float(better)
+    # Gold's own row is compared as it is: its difference to itself would hide a recommender that got worse.
+    minus = gold if better == "gold" or (anew and not own_row) else None
+    if minus is not None:
+        both = [seed for seed in seeds if fresh.find(minus, name, seed) and accepted.find(minus, name, seed)]
+        # Gold has no value of what only a method has, such as a router.
+        seeds, minus = (both, minus) if both else (seeds, None)
+    if better == "gold" and minus is None:
+        return None
+    to_gold = anew and minus is not None
+    now, then, basis = shift_of(fresh, accepted, label, minus, name, seeds)
+    floor = noise_floor(accepted, name, better, seeds).times(2 if to_gold else 1)
+    now, then = (replace(shift, floor=floor) for shift in (now, then))
+    if target is not None and minus is None:
+        now, then = (replace(shift, values=shift.values - target) for shift in (now, then))
+    return Comparison(
+        label,
+        name,
+        better,
+        tolerance,
+        _mean(fresh, label, name, seeds),
+        _mean(accepted, label, name, seeds),
+        shifts(better, now, then),
+        basis,
+        to_gold=to_gold,
+    )
+
+
+GONE = "it is not measured any more"
+
+
+def _why_not(fresh: Side, label: str, name: str, seed: int) -> str:
+    for item in fresh.results.row(label):
+        if item.record.identity.seed == seed and (m := item.find(name)) is not None:
+            return m.note or "no reason is given"
+    return GONE
+
+
+def _trained_anew(fresh: Side, accepted: Side, label: str, seeds: list[int]) -> bool:
+    """Whether base or gold of any of the seeds were trained anew."""
+    keys = []
+    for side in (fresh, accepted):
+        rows = {item.record.identity.seed: item.record.keys.get("roles", {}) for item in side.results.row(label)}
+        keys.append([(rows[seed].get("base"), rows[seed].get("gold")) for seed in seeds])
+    return keys[0] != keys[1]
+
+
+def _mean(side: Side, label: str, name: str, seeds: list[int]) -> float:
+    return float(
+        np.mean([m.value for s in seeds if (f := side.find(label, name, s)) and (m := f[1]).value is not None])
+    )
+
+
+def _lost(fresh: Side, accepted: Side) -> Iterator[Lost]:
+    """Every failed cell, and every accepted one that was not run."""
+    have = {(item.record.identity.label, item.record.identity.seed): item.record for item in fresh.results.finished}
+    for (label, seed), record in have.items():
+        if not record.ok:
+            yield Lost(label, seed, f"{record.outcome.status}: {record.outcome.message}")
+    for item in accepted.results.finished:
+        identity = item.record.identity
+        if (identity.label, identity.seed) not in have:
+            yield Lost(identity.label, identity.seed, "the board does not have this row any more")
+
+
+def _added(fresh: Side, accepted: Side, tolerance: Mapping[str, float]) -> Iterator[str]:
+    old = set(accepted.results.labels)
+    for label in fresh.results.labels:
+        if label not in old:
+            yield f"the row {label}"
+    before, now = (gated(side.results, tolerance) for side in (accepted, fresh))
+    for name in now:
+        if name not in before:
+            yield f"the measurement {name}"

@@ -1,0 +1,171 @@
+"""One side of a comparison: results with what is known about the error of every number.
+
+A number's error is a vector of parts, its variance their sum of squares. Part i of every number comes from the same
+source (one user, or one replicate of the bootstrap), so differences of numbers are paired by adding vectors.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from vestige.data.sequences import IntArray
+from vestige.errors import InputError
+from vestige.measuring.contract import PerUser
+from vestige.measuring.statistics import Floats
+from vestige.results.pooling import Results
+from vestige.results.records import Measured
+from vestige.results.render import read_results
+
+
+class Basis(StrEnum):
+    """What the error of a number is read from, the best first."""
+
+    USERS = "users"
+    """Every user's own value, paired user by user."""
+
+    REPLICATES = "replicates"
+    """Replicates of the bootstrap, in which a user weighs the same on both sides."""
+
+    INTERVALS = "intervals"
+    """Stated intervals, as if both sides and all rows were independent and all seeds the same: too wide, never too
+    narrow."""
+
+    SEEDS = "seeds"
+    """Nothing is known but how the seeds differ."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A measurement of one row and seed.
+
+    Attributes:
+        value: Of the record.
+        errors: float64 [sources]; see the module.
+        sources: How many sources tell of the variance, for the degrees of freedom.
+    """
+
+    value: float
+    errors: Floats
+    sources: int
+
+
+@dataclass(frozen=True)
+class Side:
+    """Results with the values of single users.
+
+    Attributes:
+        folder: Where they lie.
+        per_user: By (cell, metric/view).
+    """
+
+    folder: Path
+    results: Results
+    per_user: Mapping[tuple[str, str], PerUser]
+
+    def find(self, label: str, name: str, seed: int) -> tuple[str, Measured] | None:
+        """A row's cell and measurement at a seed; None where it has no value."""
+        for item in self.results.row(label):
+            if item.record.identity.seed == seed and item.record.ok:
+                m = item.find(name)
+                return None if m is None or m.value is None else (item.record.identity.cell, m)
+        return None
+
+    def seeds(self, label: str, name: str) -> frozenset[int]:
+        """The seeds at which a row has a value."""
+        return self.results.shared_seeds(name, label)
+
+    def basis(self, label: str, name: str, seed: int) -> Basis:
+        """The best that the error of a number can be read from."""
+        cell, m = self._cell(label, name, seed)
+        if (cell, name) in self.per_user:
+            return Basis.USERS
+        if (cell, name) in self.results.replicates:
+            return Basis.REPLICATES
+        return Basis.SEEDS if m.interval is None else Basis.INTERVALS
+
+    def number(self, label: str, name: str, seed: int, basis: Basis, size: int, slot: int) -> Number:
+        """A row's measurement at a seed.
+
+        Args:
+            basis: What its error is read from; it must be there.
+            size: How many sources there are: users, or replicates.
+            slot: Its own source, where intervals are taken as independent.
+        """
+        cell, m = self._cell(label, name, seed)
+        assert m.value is not None
+        if basis is Basis.USERS:
+            of = self.per_user[cell, name]
+            return Number(m.value, _of_users(of, size), len(of.users))
+        errors = np.zeros(size)
+        if basis is Basis.REPLICATES:
+            replicates = self.results.replicates[cell, name][:size].astype(np.float64)
+            errors = (replicates - replicates.mean()) / np.sqrt(size - 1)
+        elif basis is Basis.INTERVALS and m.interval is not None:
+            errors[slot] = (m.interval[1] - m.interval[0]) / 2 / NORMAL_95
+        sources = {Basis.REPLICATES: size, Basis.INTERVALS: MANY, Basis.SEEDS: 1}[basis]
+        return Number(m.value, errors, sources)
+
+    def size(self, name: str, basis: Basis) -> int:
+        """How many sources this side needs or has."""
+        if basis is Basis.USERS:
+            return 1 + max(int(of.users.max(initial=0)) for (_, other), of in self.per_user.items() if other == name)
+        if basis is Basis.REPLICATES:
+            return min(len(r) for (_, other), r in self.results.replicates.items() if other == name)
+        return SLOTS
+
+    def _cell(self, label: str, name: str, seed: int) -> tuple[str, Measured]:
+        found = self.find(label, name, seed)
+        assert found is not None, f"{label} has no {name} at seed {seed}"
+        return found
+
+
+NORMAL_95 = 1.959963984540054
+"""Half the width of a 95 % interval, in standard errors."""
+
+SLOTS = 4
+"""Two sides, and of each the row and gold."""
+
+MANY = 10**6
+"""Degrees of freedom of an interval that says nothing about its own."""
+
+
+def _of_users(of: PerUser, size: int) -> Floats:
+    """What each user adds to the error of the mean, [size] by position: the sandwich estimate of its variance."""
+    n = len(of.users)
+    errors = np.zeros(size)
+    if n > 1:
+        errors[of.users] = (of.values - of.values.mean()) / np.sqrt(n * (n - 1))
+    return errors
+
+
+def read_side(folder: Path) -> Side:
+    """The results in `folder` with the values of their users.
+
+    Raises:
+        InputError: There are none, or they cannot be read.
+    """
+    return Side(folder, read_results(folder), read_per_user(folder))
+
+
+def read_per_user(folder: Path) -> dict[tuple[str, str], PerUser]:
+    """`per_user.parquet` by (cell, metric/view).
+
+    Raises:
+        InputError: It is missing or no such table.
+    """
+    file = folder / "per_user.parquet"
+    try:
+        table = pq.read_table(file, columns=["cell", "metric", "view", "user", "value"]).to_pandas()
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{file}: cannot be read ({str(error).splitlines()[0]}).") from None
+    out: dict[tuple[str, str], PerUser] = {}
+    for (cell, metric, view), rows in table.groupby(["cell", "metric", "view"], observed=True, sort=False):
+        users: IntArray = rows["user"].to_numpy()
+        out[str(cell), f"{metric}/{view}" if view else str(metric)] = PerUser(
+            users, rows["value"].to_numpy().astype(np.float64)
+        )
+    return out

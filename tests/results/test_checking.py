@@ -1,0 +1,333 @@
+"""Fresh against accepted results: what is compared with what, what is refused, and what is written."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import ROOT
+from vestige.errors import InputError
+from vestige.results import compare, verdict_files
+from vestige.results.accepted import read_accepted, same_inputs
+from vestige.results.checking import check
+from vestige.results.gate import Verdict
+from vestige.results.sides import Basis, read_side
+from vestige.results.tolerances import DEFAULTS, gated
+
+ACCEPTED = ROOT / "leaderboards" / "ml-100k" / "accepted"
+"""Real results: three seeds, four rows that compete, 743 retained users."""
+
+SEEDS = (0, 1, 2)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of them."""
+    return Path(shutil.copytree(ACCEPTED, tmp_path / "copy"))
+
+
+def edit(folder: Path, cell: str, change: Callable[[dict[str, Any]], None], run: bool = False) -> None:
+    file = folder / "records" / f"{cell}{'.run' if run else ''}.json"
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def move(folder: Path, label: str, name: str, by: float, seeds: tuple[int, ...] = SEEDS) -> None:
+    """Moves a measurement of a row and the values of its users, as another model would."""
+    metric, _, view = name.partition("/")
+    cells = [
+        file.name.removesuffix(".json")
+        for file in (folder / "records").glob("*.json")
+        if not file.name.endswith(".run.json")
+        and json.loads(file.read_text())["identity"]["label"] == label
+        and json.loads(file.read_text())["identity"]["seed"] in seeds
+    ]
+    assert len(cells) == len(seeds)
+    table = pq.read_table(folder / "per_user.parquet").to_pandas()
+    rows = table["cell"].isin(cells) & (table["metric"] == metric) & (table["view"] == view)
+    table.loc[rows, "value"] += by
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), folder / "per_user.parquet")
+
+    def change(record: dict[str, Any]) -> None:
+        for m in record["outcome"]["measurements"]:
+            if (m["metric"], m["view"]) == (metric, view):
+                m["value"] += by
+
+    for cell in cells:
+        edit(folder, cell, change)
+
+
+def verdicts(fresh: Path, accepted: Path = ACCEPTED, **tolerance: float) -> dict[tuple[str, str], str]:
+    found = check(read_side(fresh), read_side(accepted), tolerance)
+    return {(f.comparison.label, f.comparison.name): str(f.verdict) for f in found.findings}
+
+
+def test_the_same_results_pass_and_every_default_is_among_them(folder: Path) -> None:
+    found = check(read_side(folder), read_side(ACCEPTED), {})
+    assert found.verdict is Verdict.PASS
+    assert {f.message for f in found.findings} == {"unchanged"}
+    assert not found.warnings and not found.advice and not found.lost and not found.added
+    assert {f.comparison.label for f in found.findings} == {
+        "do_nothing", "retrain", "finetune", "dual_memory (published)",
+    }  # fmt: skip
+    assert ("finetune", "hit@10/retain") in verdicts(folder)
+    assert ("dual_memory (published)", "router_auc/forget") in verdicts(folder)
+
+
+def test_a_loss_of_one_row_fails_that_measurement_alone(folder: Path) -> None:
+    move(folder, "finetune", "hit@10/retain", -0.05)
+    failed = {key for key, verdict in verdicts(folder).items() if verdict != "PASS"}
+    assert failed == {("finetune", "hit@10/retain")}
+    assert set(verdicts(folder, **{"hit@10/retain": 0.06}).values()) == {"PASS"}
+
+
+def test_a_gain_passes(folder: Path) -> None:
+    move(folder, "finetune", "hit@10/retain", 0.05)
+    assert set(verdicts(folder).values()) == {"PASS"}
+
+
+@pytest.mark.parametrize(("by", "verdict"), [(0.05, "FAIL"), (-0.05, "PASS")])
+def test_where_gold_is_the_target_the_distance_counts(folder: Path, by: float, verdict: str) -> None:
+    move(folder, "finetune", "hit@10/forget", by)  # finetune still remembers: it is above gold
+    assert verdicts(folder)["finetune", "hit@10/forget"] == verdict
+
+
+def test_where_gold_was_trained_anew_differences_to_gold_are_compared(folder: Path) -> None:
+    """Every row falls with gold: nothing is lost against it. Gold's own row says that the recommender got worse."""
+    for label in ("do_nothing", "retrain", "finetune", "dual_memory (published)"):
+        move(folder, label, "hit@10/retain", -0.05)
+    assert verdicts(folder)["finetune", "hit@10/retain"] == "FAIL"
+
+    def anew(record: dict[str, Any]) -> None:
+        record["keys"]["roles"]["gold"] = "another"
+
+    for file in (folder / "records").glob("*-s?.json"):
+        edit(folder, file.stem, anew)
+    found = {key: v for key, v in verdicts(folder).items() if key[1] == "hit@10/retain"}
+    assert found["retrain", "hit@10/retain"] == "FAIL"
+    assert {v for (label, _), v in found.items() if label != "retrain"} == {"PASS"}
+
+
+def test_cells_that_are_missing_or_fail_are_failures(folder: Path) -> None:
+    for end in ("", ".run"):
+        (folder / "records" / f"recheck-s1{end}.json").unlink()
+
+    def fail(record: dict[str, Any]) -> None:
+        record["outcome"] |= {"status": "oom", "message": "too \x1b[1mlarge", "measurements": []}
+
+    edit(folder, "finetune-s2", fail)
+    found = check(read_side(folder), read_side(ACCEPTED), {})
+    assert found.verdict is Verdict.FAIL
+    assert {(lost.label, lost.seed) for lost in found.lost} == {("recheck", 1), ("finetune", 2)}
+    root = ElementTree.fromstring(verdict_files.junit(found))
+    failed = {(case.get("classname"), case.get("name")) for case in root.iterfind(".//testcase[failure]")}
+    assert failed == {("ml-100k.recheck", "seed 1"), ("ml-100k.finetune", "seed 2")}
+
+
+def test_a_measurement_that_is_gone_is_a_failure(folder: Path) -> None:
+    def drop(record: dict[str, Any]) -> None:
+        kept = [m for m in record["outcome"]["measurements"] if m["metric"] != "auc_swap"]
+        record["outcome"]["measurements"] = kept
+
+    edit(folder, "finetune-s1", drop)
+    assert verdicts(folder)["finetune", "auc_swap/forget"] == "FAIL"
+
+
+def test_other_machines_versions_and_settings_are_warnings_and_costs_are_advice(folder: Path) -> None:
+    def elsewhere(run: dict[str, Any]) -> None:
+        run["provenance"]["processor"] = "another"
+        run["provenance"]["libraries"]["torch"] = "9.9"
+        for m in run["cost"]:
+            if m["metric"] == "seconds":
+                m["value"] *= 3
+
+    def set_differently(record: dict[str, Any]) -> None:
+        record["identity"]["method"]["version"] = "2"
+        record["identity"]["method"]["config"]["share"] = 0.9
+
+    for seed in SEEDS:
+        edit(folder, f"finetune-s{seed}", elsewhere, run=True)
+        edit(folder, f"finetune-s{seed}", set_differently)
+    found = check(read_side(folder), read_side(ACCEPTED), {})
+    assert found.verdict is Verdict.PASS
+    text = "\n".join(found.warnings)
+    then = json.loads((ACCEPTED / "records" / "finetune-s0.run.json").read_text())["provenance"]
+    assert f"processor: {then['processor']} → another" in text
+    assert f"torch: {then['libraries']['torch']} → 9.9" in text
+    assert "method of finetune: " in text and " → 2" in text
+    assert "method of finetune is set differently: share" in text
+    assert len(found.advice) == 1 and "3.0 times" in found.advice[0]
+
+
+def test_a_value_that_should_be_the_same_is_pointed_at(folder: Path) -> None:
+    def edited(record: dict[str, Any]) -> None:
+        next(m for m in record["outcome"]["measurements"] if m["metric"] == "auc_raw")["value"] = 0.5
+
+    edit(folder, "finetune-s0", edited)
+    found = check(read_side(ACCEPTED), read_side(folder), {})
+    assert any("auc_raw/forget should be the same" in warning for warning in found.warnings)
+
+
+def test_values_without_users_are_compared_by_intervals_where_no_replicates_were_kept(folder: Path) -> None:
+    (folder / "bootstrap.parquet").unlink(missing_ok=True)
+    side = read_side(folder)
+    assert side.basis("finetune", "hit@10/retain", 0) is Basis.USERS
+    assert side.basis("finetune", "auc_swap/forget", 0) is Basis.INTERVALS
+    number = side.number("finetune", "auc_swap/forget", 0, Basis.INTERVALS, 4, 2)
+    m = side.find("finetune", "auc_swap/forget", 0)
+    assert m is not None and m[1].interval is not None
+    assert 2 * 1.96 * number.errors[2] == pytest.approx(m[1].interval[1] - m[1].interval[0], rel=1e-3)
+
+
+def test_errors_of_users_give_the_width_of_the_stated_interval() -> None:
+    """The bootstrap's interval and the sandwich estimate of the same mean."""
+    side = read_side(ACCEPTED)
+    number = side.number("finetune", "hit@10/retain", 0, Basis.USERS, side.size("hit@10/retain", Basis.USERS), 0)
+    found = side.find("finetune", "hit@10/retain", 0)
+    assert found is not None and found[1].interval is not None
+    width = found[1].interval[1] - found[1].interval[0]
+    assert 2 * 1.96 * float((number.errors**2).sum()) ** 0.5 == pytest.approx(width, rel=0.08)
+
+
+def test_a_boards_tolerances_override_and_add() -> None:
+    results = read_side(ACCEPTED).results
+    assert gated(results, {})["hit@10/retain"] == 0.01
+    own = gated(results, {"hit@10/retain": 0.5, "ks/forget": 0.1, "ndcg@20": 0.2, "hit@10/affected": 0.1})
+    assert own["hit@10/retain"] == 0.5
+    assert own["ks/forget"] == 0.1
+    assert own["ndcg@20/unseen"] == 0.2  # a metric without a view stands for all of them
+    assert "ndcg@10/retain" not in gated(results, {"ndcg@10/retain": float("inf")})
+    assert "hit@10/affected" not in own  # nothing of the kind was measured
+    assert "ndcg@20/retain" not in gated(results, {})
+
+
+def test_every_default_says_why_and_stands_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "gate.md").read_text()
+    for entry in DEFAULTS:
+        assert entry.reason.endswith(".")
+        name = "headline AUC" if entry.name == "{auc}" else f"`{entry.name.replace('{k}', 'k')}`"
+        assert f"| {name} | {entry.tolerance:g} |" in page, entry.name
+
+
+# -- what is refused --------------------------------------------------------------------------------------------------
+
+
+def test_accepted_results_of_another_schema_version(folder: Path) -> None:
+    edit(folder, "finetune-s0", lambda record: record.update(schema_version=0))
+    with pytest.raises(InputError, match=r"finetune-s0.json: its schema version is 0, but this Vestige reads 1"):
+        read_accepted(folder, "ml-100k", SEEDS)
+
+
+def test_accepted_results_of_other_seeds_or_boards(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"of the seeds \[0, 1, 2\], but the board has \[0, 1\]"):
+        read_accepted(folder, "ml-100k", (0, 1))
+    with pytest.raises(InputError, match="of ml-100k, not of other"):
+        read_accepted(folder, "other", SEEDS)
+
+
+def test_a_board_without_accepted_results(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no accepted results; run it, and make them the accepted ones"):
+        read_accepted(tmp_path / "accepted", "any", (0,))
+    (tmp_path / "accepted" / "records").mkdir(parents=True)
+    with pytest.raises(InputError, match="there are no records here"):
+        read_accepted(tmp_path / "accepted", "any", (0,))
+
+
+@pytest.mark.parametrize(
+    ("name", "by"),
+    [("hit@10/retain", 0.02), ("ndcg@10/retain", 0.0005), ("hit@10/forget", -0.05), ("distance/forget", -0.1)],
+)
+def test_a_value_edited_by_hand(folder: Path, name: str, by: float) -> None:
+    metric, _, view = name.partition("/")
+
+    def edited(record: dict[str, Any]) -> None:
+        for m in record["outcome"]["measurements"]:
+            if (m["metric"], m["view"]) == (metric, view):
+                m["value"] += by
+
+    read_accepted(folder, "ml-100k", SEEDS)
+    edit(folder, "dual-memory-published-s1", edited)
+    with pytest.raises(InputError, match=rf"dual-memory-published-s1.json: {name} is .* not edited by hand"):
+        read_accepted(folder, "ml-100k", SEEDS)
+
+
+def test_values_of_users_that_are_missing(folder: Path) -> None:
+    (folder / "per_user.parquet").write_bytes(b"no table")
+    with pytest.raises(InputError, match=r"per_user.parquet: cannot be read"):
+        read_accepted(folder, "ml-100k", SEEDS)
+
+
+def test_other_data_or_another_request() -> None:
+    side = read_side(ACCEPTED)
+    keys = {i.record.identity.seed: (i.record.keys["data"], i.record.keys["split"]) for i in side.results.finished}
+    same_inputs(side, keys)
+    with pytest.raises(InputError, match="of other data than the board's"):
+        same_inputs(side, {**keys, 1: ("x", keys[1][1])})
+    with pytest.raises(InputError, match="another request or holdout"):
+        same_inputs(side, {**keys, 2: (keys[2][0], "x")})
+
+
+# -- compare ----------------------------------------------------------------------------------------------------------
+
+
+def test_compare_counts_users(folder: Path) -> None:
+    move(folder, "finetune", "hit@10/retain", -0.05)
+    found = {(c.rows[0], c.name): c for c in compare.compare(ACCEPTED, folder)}
+    moved = found["finetune", "hit@10/retain"]
+    assert moved.shift.mean == pytest.approx(-0.05)
+    assert moved.counts == (0, 3 * 743, 0)
+    same = found["retrain", "hit@10/retain"]
+    assert same.counts == (0, 0, 3 * 743) and same.shift.interval == (0.0, 0.0)
+    assert "| finetune" in compare.markdown(list(found.values()))
+
+
+def test_compare_rows_is_antisymmetric() -> None:
+    there = compare.compare_rows(ACCEPTED, ("finetune", "do_nothing"))
+    back = compare.compare_rows(ACCEPTED, ("do_nothing", "finetune"))
+    for one, other in zip(there, back, strict=True):
+        assert one.shift.mean == pytest.approx(-other.shift.mean)
+        assert one.counts is None or one.counts[:2] == other.counts[1::-1]  # type: ignore[index]
+
+
+def test_what_cannot_be_compared_is_one_sentence(folder: Path) -> None:
+    with pytest.raises(InputError, match="unknown row 'finetun'; did you mean 'finetune'"):
+        compare.compare_rows(folder, ("finetun", "retrain"))
+    with pytest.raises(InputError, match="compared with itself"):
+        compare.compare_rows(folder, ("retrain", "retrain"))
+    with pytest.raises(InputError, match=r"neither fresh results in .* nor accepted ones"):
+        compare.results_folder("smoke", folder / "nowhere")
+    for part, message in (("data", "they are of other data"), ("split", "another request or holdout")):
+        for file in (folder / "records").glob("*-s0.json"):
+            edit(folder, file.stem, lambda record, part=part: record["keys"].update({part: "x"}))  # type: ignore[misc]
+        with pytest.raises(InputError, match=message):
+            compare.compare(ACCEPTED, folder)
+        shutil.rmtree(folder)
+        shutil.copytree(ACCEPTED, folder)
+
+    def seeded(record: dict[str, Any]) -> None:
+        record["identity"]["seed"] += 7
+
+    for file in (folder / "records").glob("*-s?.json"):
+        edit(folder, file.stem, seeded)
+    with pytest.raises(InputError, match="no seed in common"):
+        compare.compare(ACCEPTED, folder)
+    shutil.rmtree(folder)
+    shutil.copytree(ACCEPTED, folder)
+
+    def renamed(record: dict[str, Any]) -> None:
+        record["identity"]["label"] += " of another board"
+
+    for file in (folder / "records").glob("*-s?.json"):
+        edit(folder, file.stem, renamed)
+    about = json.loads((folder / "board.json").read_text())
+    about["labels"] = [f"{label} of another board" for label in about["labels"]]
+    (folder / "board.json").write_text(json.dumps(about))
+    with pytest.raises(InputError, match="no row in common"):
+        compare.compare(ACCEPTED, folder)
