@@ -1,6 +1,7 @@
 """What an attack must keep to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,6 +19,14 @@ SEED = 1
 Attempt = Recovered | Told
 
 
+@dataclass(frozen=True)
+class Attacked:
+    """One run of the attack: what it brought back, and whether it changed what it must not."""
+
+    attempts: tuple[Attempt, ...]
+    touched: bool
+
+
 class AttackChecks:
     """The checks of one attack, with what they share."""
 
@@ -25,14 +34,14 @@ class AttackChecks:
         self._spec, self._config = spec, config
         self._scratch = world.scratch(self)
         self._users = Once("the base", lambda: self._place("users"))
-        self._first = Once("attacking", lambda: self._attack(self._target(self._users())))
+        self._first = Once("attacking", lambda: self._attack(self._users()))
 
     def all(self) -> list[Check]:
         """The checks, in the order in which they are best mended."""
         return [
             Check("attacks a trained model", self._works),
             Check("brings back only what it names", self._names),
-            Check("fits the queries it is about", lambda: self._fits(self._users(), self._first())),
+            Check("fits the queries it is about", lambda: self._fits(self._users(), self._first().attempts)),
             Check("leaves the base and the data as they were", self._touches_nothing),
             Check("the same at every run, but for what varies", self._again),
             Check("attacks where single interactions are forgotten", self._interactions),
@@ -40,7 +49,7 @@ class AttackChecks:
         ]
 
     def _works(self) -> None:
-        for attempt in self._first():
+        for attempt in self._first().attempts:
             require(
                 isinstance(attempt, Recovered | Told),
                 f"it yields a {type(attempt).__name__}",
@@ -48,7 +57,7 @@ class AttackChecks:
             )
 
     def _names(self) -> None:
-        found = {kind: {a.name for a in self._first() if isinstance(a, kind)} for kind in (Recovered, Told)}
+        found = {kind: {a.name for a in self._first().attempts if isinstance(a, kind)} for kind in (Recovered, Told)}
         for named, brought, key in (
             (self._spec.recovers, found[Recovered], "recovers"),
             (self._spec.tells, found[Told], "tells"),
@@ -56,26 +65,21 @@ class AttackChecks:
             strange = sorted(brought - set(named))
             require(not strange, f"it brings back {strange}", f"name it in the spec's `{key}`")
         require(
-            len(self._first()) == len(found[Recovered]) + len(found[Told]),
+            len(self._first().attempts) == len(found[Recovered]) + len(found[Told]),
             "it brings back two attempts of one name",
             "give every attempt a name of its own",
         )
 
     def _touches_nothing(self) -> None:
-        place = self._users()
-        target = self._target(place)
-        before = place.digest(), world.array_digest((target.data, target.split)), _digest_of(target)
-        self._attack(target)
-        after = place.digest(), world.array_digest((target.data, target.split)), _digest_of(target)
         require(
-            before == after,
+            not self._first().touched,
             "it changed the stored base, the data, the split or the views",
             "change `target.model`, which is a private copy, and copies of arrays",
         )
 
     def _again(self) -> None:
-        again = {a.name: a for a in self._attack(self._target(self._users()))}
-        for attempt in self._first():
+        again = {a.name: a for a in self._attack(self._users()).attempts}
+        for attempt in self._first().attempts:
             if isinstance(attempt, Told) and attempt.varies:
                 continue
             other = again.get(attempt.name)
@@ -87,11 +91,11 @@ class AttackChecks:
 
     def _interactions(self) -> None:
         place = self._place("interactions")
-        self._fits(place, self._attack(self._target(place)))
+        self._fits(place, self._attack(place).attempts)
 
     def _closed_box(self) -> None:
         place = self._users()
-        self._fits(place, self._attack(self._target(place, ClosedBox(place.recommender()))))
+        self._fits(place, self._attack(place, ClosedBox(place.recommender())).attempts)
 
     def _fits(self, place: world.Place, found: Sequence[Attempt]) -> None:
         folder = self._scratch / "attempts"
@@ -116,8 +120,11 @@ class AttackChecks:
         views = build(place.data, place.split, seed=0)
         return Target(model or place.recommender(), place.data, place.split, views, SEED, "cpu")
 
-    def _attack(self, target: Target) -> list[Attempt]:
-        return list(self._spec.load()(self._config).attack(target))
+    def _attack(self, place: world.Place, model: Scorer | None = None) -> Attacked:
+        target = self._target(place, model)
+        before = place.digest(), _digest_of(target)
+        found = tuple(self._spec.load()(self._config).attack(target))
+        return Attacked(found, (place.digest(), _digest_of(target)) != before)
 
 
 class ClosedBox:
@@ -127,8 +134,8 @@ class ClosedBox:
         self.score, self.save = inside.score, inside.save
 
 
-def _digest_of(target: Target) -> Mapping[str, str]:
-    return {view: world.array_digest(asked) for view, asked in target.views.queries.items()}
+def _digest_of(target: Target) -> str:
+    return world.array_digest({"data": target.data, "split": target.split, "queries": dict(target.views.queries)})
 
 
 def _pairs(one: Attempt, other: Attempt) -> list[tuple[Floats, Floats]]:
