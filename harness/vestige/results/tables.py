@@ -136,8 +136,11 @@ def _worst(results: Results, section: Section) -> list[str]:
     lines = []
     for label in results.competing:
         pooled = results.pooled(label, name)
-        if pooled is not None and pooled.notes:
-            lines.append(f"- {label}: {'; '.join(pooled.notes)}.")
+        # Seeds without attacks have no score and say so; where others have one, that is no news of the row.
+        valued = pooled is not None and pooled.value is not None
+        notes = [n for n in (pooled.notes if pooled else ()) if not (valued and n.startswith("UNDEFINED"))]
+        if notes:
+            lines.append(f"- {label}: {'; '.join(notes)}.")
     return ["\n".join(lines)] if lines else []
 
 
