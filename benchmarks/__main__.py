@@ -250,6 +250,13 @@ def simulation() -> None:
     simulate.main()
 
 
+def measuring() -> None:
+    """What measuring a method costs, stage by stage; see `benchmarks.measuring`."""
+    from benchmarks.measuring import measuring as measure
+
+    measure("quickstart", "dual_memory")
+
+
 def main() -> None:
     """Runs all, or those named."""
     parts: dict[str, Callable[[], None]] = {
@@ -258,6 +265,7 @@ def main() -> None:
         "overhead": outside_compute,
         "training": lambda: training(arguments.limit),
         "resuming": nothing_to_do,
+        "measuring": measuring,
         "simulation": simulation,
     }
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)

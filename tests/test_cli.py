@@ -297,7 +297,7 @@ def test_a_broken_method_costs_its_row_and_never_the_board(tmp_path: Path, finis
         "raises": ("method_error", "a plugin's own trouble"),
         "returns_nan": ("method_error", "not finite"),
         "wrong_shape": ("method_error", "shape"),
-        "hangs": ("timeout", "longer than the board's 20 s"),
+        "hangs": ("timeout", "longer than the 20 s it was given"),
         "exits": ("method_error", "ended with code 7"),
     }
     for label, (status, message) in expected.items():

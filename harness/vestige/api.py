@@ -147,6 +147,8 @@ def run(
     seeds: Sequence[int] | None = None,
     workers: int = 1,
     executor: str = "local",
+    timeout: float | None = None,
+    max_memory: int | None = None,
     strict_plugins: bool = False,
     report: RunReport | None = None,
 ) -> BoardResults:
@@ -159,6 +161,8 @@ def run(
         seeds: Instead of the board's own.
         workers: How many jobs run at once; it changes no result.
         executor: Where jobs run.
+        timeout: Seconds that one method or attack may take, instead of the board's `[limits]`.
+        max_memory: MiB of resident memory that it may take, instead of the board's `[limits]`.
         strict_plugins: A broken plugin is an error.
         report: Told what happens.
 
@@ -175,7 +179,11 @@ def run(
     spec = planned.plugins.get(ExecutorSpec, executor)
     place: Executor = spec.load()(
         ExecutorSettings(
-            str(planned.store.root), workers, planned.board.config.threads, limits.seconds, limits.memory_mib
+            str(planned.store.root),
+            workers,
+            planned.board.config.threads,
+            limits.seconds if timeout is None else timeout,
+            limits.memory_mib if max_memory is None else max_memory,
         )
     )
     planned.store.sweep()

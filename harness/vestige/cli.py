@@ -65,6 +65,14 @@ def run(
     out: OutOption = None,
     workers: WorkersOption = 1,
     executor: ExecutorOption = "local",
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="SECONDS", help="Of one method or attack; instead of the board's [limits]."),
+    ] = None,
+    max_memory: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="MIB", help="Of one method or attack; instead of the board's [limits]."),
+    ] = None,
     strict_plugins: StrictOption = False,
 ) -> None:
     """Run what is missing of a board, and write its records and tables.
@@ -83,6 +91,8 @@ def run(
             seeds=seed,
             workers=workers,
             executor=executor,
+            timeout=timeout,
+            max_memory=max_memory,
             strict_plugins=strict_plugins,
             report=told,
         )
@@ -159,6 +169,56 @@ def accept(board: BoardArgument, out: OutOption = None) -> None:
         _results_folder(board, out), folder, loaded.name, loaded.config.seeds, loaded.config.tolerance
     )
     typer.echo(f"accepted: {len(written)} files in {folder}")
+
+
+@app.command("new-board")
+def new_board(
+    name: Annotated[Path, typer.Argument(help="The folder to make; its name is the board's.")],
+    extends: Annotated[str, typer.Option(help="The board to start from: its folder, or the name of one that ships.")],
+) -> None:
+    """Write a commented board.toml that starts from another board."""
+    from vestige.scaffold import new_board as write
+
+    file = write(name, extends)
+    typer.echo(f"board: {file}")
+    typer.echo(f"next: vestige plan {name}")
+
+
+@app.command("new-plugin")
+def new_plugin(
+    name: Annotated[Path, typer.Argument(help="The folder to make; its name is the distribution's and the plugin's.")],
+    kind: Annotated[str, typer.Option(help="method, dataset, metric, attack, recommender or renderer.")],
+) -> None:
+    """Write a package with a plugin that works: code, settings, tests, README and CI."""
+    from vestige.scaffold import new_plugin as write
+
+    folder = write(name, kind)
+    typer.echo(f"package: {folder}")
+    typer.echo(f"next: cd {folder} && pip install -e '.[dev]' && pytest")
+
+
+@app.command()
+def validate(
+    plugin: Annotated[str, typer.Argument(help="The name of an installed plugin; see `vestige plugins`.")],
+    kind: Annotated[str | None, typer.Option(help="Where a name is of several kinds.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the plugin, as board.toml has it; repeatable."),
+    ] = None,
+) -> None:
+    """Check a plugin against its contract, on small data, in seconds.
+
+    Exits with 1 where a check failed, with what was wrong and what to change.
+    """
+    from vestige.testing.suite import parse_settings
+    from vestige.testing.suite import validate as run_checks
+
+    _quiet_libraries()
+    verdicts = run_checks(plugin, kind, parse_settings(settings or []), lambda verdict: typer.echo(str(verdict)))
+    failed = sum(not verdict.ok for verdict in verdicts)
+    typer.echo(f"{plugin}: {len(verdicts) - failed} of {len(verdicts)} checks passed")
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -370,6 +430,15 @@ def _dataset(name: str, path: str | None) -> Any:
     values = {} if path is None else {"path": path}
     config = configs.validate(spec.config, values, f"dataset {name}")
     return spec.load()(config, cache_root() / "datasets" / name)
+
+
+def _quiet_libraries() -> None:
+    """No bars and no chatter of libraries between what is printed."""
+    import os
+    import warnings
+
+    os.environ |= {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1"}
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
 
 
 def _say(text: str) -> None:

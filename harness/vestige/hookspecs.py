@@ -124,6 +124,10 @@ def vestige_executors() -> Iterable[ExecutorSpec]:
 def vestige_cell_started(board: str, cell: str) -> None:
     """Observer: a cell of a board is about to be measured.
 
+    Args:
+        board: Its name.
+        cell: The name of its record, such as `shrink-s0`.
+
     Example:
         ```python
         @vestige.hookimpl
@@ -136,6 +140,11 @@ def vestige_cell_started(board: str, cell: str) -> None:
 @hookspec
 def vestige_cell_finished(board: str, cell: str, record: Mapping[str, Any]) -> None:
     """Observer: a cell has its record, whatever its status.
+
+    Args:
+        board: Its name.
+        cell: The name of its record.
+        record: What `records/<cell>.json` holds.
 
     Example:
         ```python

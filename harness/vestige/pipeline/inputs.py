@@ -75,7 +75,7 @@ def prepare(board: Board, store: Store, fetch: bool = True, progress: Progress =
         key = key_of(identity)
 
         def fill(folder: Path, seed: int = seed, request: RequestConfig = request) -> dict[str, Any]:
-            return _save_split(folder, draw(data(), request, board.config.holdout, seed))
+            return save_split(folder, draw(data(), request, board.config.holdout, seed))
 
         artifact, _ = store.make("split", key, fill)
         out[seed] = Inputs(data_hash, key, {"dataset": notes, "request": dict(artifact.meta["notes"])})
@@ -122,7 +122,7 @@ def _data(board: Board, dataset: Dataset, store: Store) -> tuple[str, dict[str, 
     if found and store.get("data", found.meta["content_hash"]):
         return found.meta["content_hash"], found.meta["notes"]
     data = dataset.load()
-    store.make("data", data.content_hash, lambda folder: _save_data(folder, data))
+    store.make("data", data.content_hash, lambda folder: save_data(folder, data))
     notes = dict(data.notes)
     notes |= {"users": data.n_users, "items": data.n_items, "interactions": len(data)}
     if not found:
@@ -130,7 +130,8 @@ def _data(board: Board, dataset: Dataset, store: Store) -> tuple[str, dict[str, 
     return data.content_hash, notes
 
 
-def _save_data(folder: Path, data: Interactions) -> dict[str, Any]:
+def save_data(folder: Path, data: Interactions) -> dict[str, Any]:
+    """Writes interactions as `load_data` reads them; returns the artifact's meta."""
     columns = {name: pa.array(getattr(data, name)) for name in ("user", "item", "rating", "timestamp")}
     pq.write_table(pa.table(columns), folder / "interactions.parquet")
     ids = {"users": data.user_ids.tolist(), "items": data.item_ids.tolist(), "notes": dict(data.notes)}
@@ -138,7 +139,8 @@ def _save_data(folder: Path, data: Interactions) -> dict[str, Any]:
     return {"notes": dict(data.notes)}
 
 
-def _save_split(folder: Path, split: Split) -> dict[str, Any]:
+def save_split(folder: Path, split: Split) -> dict[str, Any]:
+    """Writes a split as `load_split` reads it; returns the artifact's meta."""
     values = asdict(split)
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / "split.safetensors")

@@ -239,10 +239,10 @@ class _Worker:
         ran = self._seconds()
         if seconds is not None and ran > seconds:
             self.stop()
-            return Outcome("timeout", f"it ran longer than the board's {seconds:g} s", "", False, ran)
+            return Outcome("timeout", f"it ran longer than the {seconds:g} s it was given", "", False, ran)
         if mib is not None and self._resident() > mib * 2**20:
             self.stop()
-            return Outcome("oom", f"it took more than the board's {mib} MiB", "", False, ran)
+            return Outcome("oom", f"it took more than the {mib} MiB it was given", "", False, ran)
         return None
 
     def _seconds(self) -> float:

@@ -153,6 +153,8 @@ def read_replicates(folder: Path) -> dict[tuple[str, str], Floats]:
     if not file.exists():
         return {}
     table = pq.read_table(file).combine_chunks()
+    if not len(table):  # a board may measure nothing that has an interval
+        return {}
     values = table["replicates"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
     names = zip(*(table[column].to_pylist() for column in ("cell", "metric", "view")), strict=True)
     return {

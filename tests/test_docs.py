@@ -1,0 +1,126 @@
+"""docs/plugins.md is true: every hook is there, its signature is the code's, and its example runs."""
+
+import ast
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, TINY, plugin_package, vestige
+from vestige import hookspecs, plugins
+from vestige.specs import ExecutorSpec
+from vestige.testing import validate
+from vestige.testing.suite import KINDS
+
+PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("vestige_"))
+SOURCE = {
+    node.name: node
+    for node in ast.parse(Path(hookspecs.__file__).read_text(encoding="utf-8")).body
+    if isinstance(node, ast.FunctionDef)
+}
+
+
+def blocks(text: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def section(hook: str) -> str:
+    found = re.search(rf"^### {hook}\n(.*?)(?=^##)", PAGE, re.MULTILINE | re.DOTALL)
+    assert found, f"docs/plugins.md has no section '### {hook}'"
+    return found[1]
+
+
+def function(code: str, name: str) -> ast.FunctionDef:
+    (node,) = [n for n in ast.parse(code).body if isinstance(n, ast.FunctionDef) and n.name == name]
+    return node
+
+
+def modules() -> dict[str, str]:
+    """The files of `my_package` that the page shows; all pieces of one file together."""
+    files: dict[str, list[str]] = {}
+    for code in blocks(PAGE):
+        named = re.match(r"# my_package/(\w+\.py)", code)
+        if named:
+            files.setdefault(named[1], []).append(code)
+    return {name: "\n\n".join(pieces) for name, pieces in files.items()}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """The page's package, as if installed."""
+    site = plugin_package(tmp_path / "site", "my_package", "")
+    (site / "my_package.py").unlink()
+    (site / "my_package").mkdir()
+    for name, code in modules().items():
+        (site / "my_package" / name).write_text(code)
+    entry = site / "my_package-1.0.dist-info" / "entry_points.txt"
+    entry.write_text("[vestige]\nmy_package = my_package.plugin\n")
+    return site
+
+
+def test_there_is_a_section_for_every_hook_and_no_other() -> None:
+    assert sorted(re.findall(r"^### (vestige_\w+)$", PAGE, re.MULTILINE)) == HOOKS
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_the_documented_signature_is_the_codes(hook: str) -> None:
+    shown, real = function(blocks(section(hook))[0], hook), SOURCE[hook]
+    assert (ast.unparse(shown.args), ast.unparse(shown.returns or ast.Constant(None))) == (
+        ast.unparse(real.args),
+        ast.unparse(real.returns or ast.Constant(None)),
+    )
+    text = section(hook).partition("```python\n#")[0]
+    for argument in real.args.args:
+        assert f"`{argument.arg}`" in text, f"the argument {argument.arg!r} is not explained"
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_the_example_of_the_docstring_is_that_of_the_page(hook: str) -> None:
+    documented = ast.get_docstring(SOURCE[hook]) or ""
+    (example,) = re.findall(r"^ *```python\n(.*?)^ *```$", documented, re.MULTILINE | re.DOTALL)
+    (shown,) = [code for code in blocks(section(hook)) if code.startswith("# my_package/plugin.py")]
+    assert ast.dump(function(textwrap.dedent(example), hook)) == ast.dump(function(shown, hook))
+
+
+def test_the_examples_conform(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(site))
+    found = plugins.load(strict=True)
+    specs = [f.spec for f in found.found if f.distribution == "my_package"]
+    assert {spec.kind for spec in specs} == {*KINDS, ExecutorSpec.kind}
+    failed = [
+        f"{spec.name}: {verdict}"
+        for spec in specs
+        if spec.kind in KINDS
+        for verdict in validate(spec)
+        if not verdict.ok
+    ]
+    assert not failed
+
+
+def test_the_examples_run_a_board_together(site: Path, tmp_path: Path) -> None:
+    board = tmp_path / "tiny"
+    board.mkdir()
+    (board / "board.toml").write_text(
+        TINY.replace("names = []", 'names = ["reverse"]') + '\n[metrics]\nnames = ["recovery", "coverage"]\n'
+    )
+    words = ("run", board, "--out", tmp_path / "out", "--executor", "cluster", "--method", "shrink")
+    done = vestige(*words, cache=tmp_path / "cache", cwd=tmp_path, python_path=site)
+    assert done.returncode == 0, done.stderr
+    assert "started tiny shrink-s0" in done.stdout
+    assert "finished shrink-s0 ok" in done.stdout
+    assert "shrink: " in (tmp_path / "out" / "leaderboard.txt").read_text()
+    table = (tmp_path / "out" / "results.csv").read_text()
+    assert "recovery:reversed" in table and ",coverage,retain," in table
+
+
+def test_the_commands_are_all_in_the_users_table() -> None:
+    from typer.main import get_command
+
+    from vestige.cli import app
+
+    text = (ROOT / "docs" / "user.md").read_text(encoding="utf-8")
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        assert f"`vestige {name}" in text, name
+        assert command.help, name

@@ -1,0 +1,1 @@
+"""A method of somebody else's: it shrinks all weights."""

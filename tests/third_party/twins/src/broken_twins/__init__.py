@@ -1,0 +1,1 @@
+"""The same method, broken in every way that a plugin can be."""
