@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vestige.quiet import quiet_libraries
+
 THREADS = 2
 
 # A folder called `datasets` stands beside this package, which transformers would take for Hugging Face's.
@@ -272,6 +274,7 @@ def main() -> None:
     parser.add_argument("only", nargs="*", choices=[[], *parts], help="all unless named")
     parser.add_argument("--limit", type=float, default=300.0, help="seconds that the slower training may take")
     arguments = parser.parse_args()
+    quiet_libraries()
     torch.set_num_threads(THREADS)
     for name in arguments.only or parts:
         parts[name]()

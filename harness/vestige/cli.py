@@ -210,10 +210,11 @@ def validate(
 
     Exits with 1 where a check failed, with what was wrong and what to change.
     """
+    from vestige.quiet import quiet_libraries
     from vestige.testing.suite import parse_settings
     from vestige.testing.suite import validate as run_checks
 
-    _quiet_libraries()
+    quiet_libraries()
     verdicts = run_checks(plugin, kind, parse_settings(settings or []), lambda verdict: typer.echo(str(verdict)))
     failed = sum(not verdict.ok for verdict in verdicts)
     typer.echo(f"{plugin}: {len(verdicts) - failed} of {len(verdicts)} checks passed")
@@ -430,15 +431,6 @@ def _dataset(name: str, path: str | None) -> Any:
     values = {} if path is None else {"path": path}
     config = configs.validate(spec.config, values, f"dataset {name}")
     return spec.load()(config, cache_root() / "datasets" / name)
-
-
-def _quiet_libraries() -> None:
-    """No bars and no chatter of libraries between what is printed."""
-    import os
-    import warnings
-
-    os.environ |= {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1"}
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
 
 
 def _say(text: str) -> None:

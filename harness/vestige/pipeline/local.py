@@ -16,6 +16,7 @@ import psutil
 
 from vestige.errors import InputError, StoreError, VestigeError
 from vestige.pipeline.jobs import ExecutorSettings, Job, Outcome, Report, Status
+from vestige.quiet import QUIET
 
 POLL_SECONDS = 0.2
 START_SECONDS = 300.0
@@ -115,8 +116,8 @@ class _Worker:
         self._started = time.monotonic()
         self._ready = False
         threads = str(settings.threads)
-        environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TQDM_DISABLE": "1"}
-        environment |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+        environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+        environment |= {**QUIET, "TOKENIZERS_PARALLELISM": "false"}
         self._process = subprocess.Popen(
             # -P: the folder the command was started in is no place to import from; one called `datasets` would
             # make transformers believe that Hugging Face `datasets` is installed.
