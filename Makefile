@@ -10,7 +10,7 @@ quickstart: $(INSTALLED)
 	$(BIN)/vestige run quickstart
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -21,6 +21,7 @@ lint: $(INSTALLED)
 smoke: $(INSTALLED)
 	$(BIN)/vestige run smoke
 	$(BIN)/python -m tests.smoke_power vestige-out/smoke
+	$(BIN)/python -m tests.smoke_gate vestige-out/gate
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks

@@ -78,7 +78,7 @@ def test_it_conforms(fresh: Fresh) -> None:
 
 
 def test_it_joins_a_board_that_ships(fresh: Fresh) -> None:
-    done = fresh.vestige("run", "smoke", "--out", fresh.root / "smoke", "--method", "shrink", "--workers", 2)
+    done = fresh.vestige("run", "smoke", "--out", fresh.root / "smoke", "--method", "shrink")
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(fresh.root / "smoke" / "results.csv")
     assert set(table.status) == {"ok"}
