@@ -42,8 +42,8 @@ def compare(fresh: Side, submitted: Side, seed: int, tolerance: Mapping[str, flo
             return Step(
                 NAME,
                 Status.OK,
-                f"seed {seed} was run again, but not on the same ({where}): of {len(pairs)} cells none is surely better or "
-                "worse",
+                f"seed {seed} was run again, but not on the same ({where}): of {len(pairs)} cells none is surely "
+                "better or worse",
             )
     more = f" ({len(faults) - 1} more of the kind)" if len(faults) > 1 else ""
     return Step(NAME, Status.FAIL, f"seed {seed} was run again: {faults[0]}{more}.")
