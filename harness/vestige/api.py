@@ -183,7 +183,7 @@ def run(
     """
     told = report or Silent()
     planned = make_plan(board, methods=methods, seeds=seeds, strict_plugins=strict_plugins, report=told)
-    for name in observers:
+    for name in dict.fromkeys(observers):
         planned.plugins.switch_on(name)
     folder = Path(out) if out is not None else Path("vestige-out") / planned.board.name
     return _run(planned, folder, told, workers, executor, timeout, max_memory)

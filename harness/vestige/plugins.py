@@ -110,9 +110,9 @@ class Plugins:
         spec = self.get(ObserverSpec, name, "--observer")
         observer = spec.load()(spec.config())
         try:
-            self._manager.register(observer, name=f"{self.origin(spec).distribution}:{name}")
+            self._manager.register(observer, name=f"{self.origin(spec).distribution}:observer {name}")
             _no_misspelt_hooks(self._manager, observer)
-        except (_BadPlugin, pluggy.PluginValidationError, ValueError) as error:
+        except (_BadPlugin, pluggy.PluginValidationError) as error:
             raise InputError(f"--observer {name}: {' '.join(str(error).split())}") from None
 
     def all(self, kind: type[SpecT]) -> dict[str, SpecT]:

@@ -120,8 +120,7 @@ def metrics(record: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, floa
 def safe(metric: str, view: str) -> str:
     """`hit@10:vs_gold` on `forget` as `hit_at_10.vs_gold/forget`; MLflow takes letters, digits and `_-. /` only."""
     name = metric.replace("@", "_at_").replace("%", "pct").replace(":", ".")
-    name = re.sub(r"[^A-Za-z0-9_\-. ]", "_", name)
-    return f"{name}/{view}" if view else name
+    return "/".join(re.sub(r"[^A-Za-z0-9_\-. ]", "_", part) for part in (name, view) if part)
 
 
 def flat(values: Mapping[str, Any] | Sequence[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -86,7 +86,7 @@ def chosen(results: Results) -> dict[str, str]:
 
 def escaped(text: str) -> str:
     """Text that LaTeX sets as it is: on one line, every special character escaped."""
-    plain = " ".join("".join(" " if unicodedata.category(c) == "Cc" else c for c in text).split(" "))
+    plain = (" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
     return "".join(ESCAPES.get(c, c) for c in plain)
 
 
