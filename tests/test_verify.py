@@ -125,14 +125,16 @@ def test_tampered_results_exit_with_one_and_unusable_words_with_two(submitted: P
     done = vestige("verify", folder, "--board", "tiny", "--no-rerun", **options)
     assert done.returncode == 1 and "FAIL      values" in done.stdout
     assert done.stdout.splitlines()[-1].endswith("1 of 8 checks failed")
-    for words, message in (
-        ([folder], "its board 'tiny' does not come with Vestige; name its folder with --board"),
-        ([folder, "--board", "tiny", "--seed", 7], "has the seeds [0, 1]"),
-        ([submitted, "--board", "tiny"], "there are no records here"),
-    ):
-        done = vestige("verify", *words, **options)
-        assert done.returncode == 2 and message in done.stderr
-        assert len(done.stderr.strip().splitlines()) == 1
+    unusable = vestige("verify", folder, "--board", "tiny", "--seed", 7, **options)
+    assert unusable.returncode == 2 and "has the seeds [0, 1]" in unusable.stderr
+    assert len(unusable.stderr.strip().splitlines()) == 1
+
+
+def test_what_cannot_be_verified_at_all(submitted: Path, folder: Path) -> None:
+    with pytest.raises(InputError, match=r"its board 'tiny' does not come with Vestige; name its folder with --board"):
+        api.verify(folder)
+    with pytest.raises(InputError, match="there are no records here"):
+        verify(submitted, submitted)
 
 
 def test_a_value_edited_by_hand(submitted: Path, folder: Path) -> None:
@@ -224,6 +226,18 @@ def test_a_truncated_table(submitted: Path, folder: Path) -> None:
     file.write_bytes(file.read_bytes()[:-100])
     failed = verify(submitted, folder)
     assert set(failed) == {"schema"} and "per_user.parquet: cannot be read" in failed["schema"]
+
+
+def test_files_that_are_no_tables(submitted: Path, folder: Path) -> None:
+    (folder / "bootstrap.parquet").write_bytes(b"PAR1")
+    assert "bootstrap.parquet: cannot be read" in verify(submitted, folder)["schema"]
+    (folder / "bootstrap.parquet").unlink()
+    (folder / "board.json").write_text('{"name": "tiny"}')
+    assert "board.json is missing or cannot be read" in verify(submitted, folder)["schema"]
+    (folder / "board.json").write_text('{"name": "tiny", "labels": []}')
+    assert "'seeds' is missing" in verify(submitted, folder)["schema"]
+    (folder / "board.json").unlink()
+    assert "board.json is missing" in verify(submitted, folder)["schema"]
 
 
 def test_another_schema_version(submitted: Path, folder: Path) -> None:

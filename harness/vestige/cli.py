@@ -28,7 +28,7 @@ app.add_typer(cache_app, name="cache")
 
 BoardArgument = Annotated[str, typer.Argument(help="A folder with a board.toml, or the name of a board that ships.")]
 OutOption = Annotated[
-    Path | None, typer.Option("--out", help="Where results go. [default: vestige-out/BOARD]", show_default=False)
+    Path | None, typer.Option("--out", help="Where results go; vestige-out/BOARD unless given.", show_default=False)
 ]
 MethodOption = Annotated[
     list[str] | None, typer.Option("--method", help="NAME or NAME:preset, run beside the board's own; repeatable.")
@@ -70,11 +70,11 @@ def run(
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(min=0.001, metavar="SECONDS", help="Of one method or attack; instead of the board's [limits]."),
+        typer.Option(min=0.001, metavar="SECONDS", help="Of one method or attack; instead of the board's limits."),
     ] = None,
     max_memory: Annotated[
         int | None,
-        typer.Option(min=1, metavar="MIB", help="Of one method or attack; instead of the board's [limits]."),
+        typer.Option(min=1, metavar="MIB", help="Of one method or attack; instead of the board's limits."),
     ] = None,
     strict_plugins: StrictOption = False,
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pluggy
 
-from vestige import hookspecs
+from vestige import configs, hookspecs
 from vestige.errors import InputError, VestigeError, unknown
 from vestige.specs import (
     AttackSpec,
@@ -105,10 +105,17 @@ class Plugins:
         """Makes a named observer and lets it hear.
 
         Raises:
-            InputError: There is none of that name, it misspells a hook, or it needs what is not installed.
+            InputError: There is none of that name, it cannot be made, or it misspells a hook.
         """
         spec = self.get(ObserverSpec, name, "--observer")
-        observer = spec.load()(spec.config())
+        config = configs.validate(spec.config, {}, f"--observer {name}")
+        try:
+            observer = spec.load()(config)
+        except InputError:
+            raise
+        except Exception as error:  # a plugin may raise anything at all
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            raise InputError(f"--observer {name}: it cannot be made ({text})") from error
         try:
             self._manager.register(observer, name=f"{self.origin(spec).distribution}:observer {name}")
             _no_misspelt_hooks(self._manager, observer)

@@ -18,11 +18,12 @@ TAKEN = re.compile(r"[A-Za-z0-9_\-. /]*")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
     """A folder with a board that was run, and its cache."""
     root = tmp_path_factory.mktemp("observed")
     (root / "tiny").mkdir()
     (root / "tiny" / "board.toml").write_text(TINY)
+    (root / "cache").symlink_to(shared_cache)
     done = vestige("run", "tiny", cache=root / "cache", cwd=root)
     assert done.returncode == 0, done.stderr
     return root

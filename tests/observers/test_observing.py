@@ -21,6 +21,7 @@ from vestige.specs import ObserverSpec
 def vestige_observers():
     return [
         ObserverSpec(name="diary", version="1", summary="Prints.", factory="diary:Diary"),
+        ObserverSpec(name="late", version="1", summary="Fails.", factory="diary:Late"),
         ObserverSpec(name="typo", version="1", summary="Misspells.", factory="diary:Typo"),
     ]
 
@@ -43,6 +44,11 @@ class Diary:
     @vestige.hookimpl
     def vestige_board_finished(self, folder):
         print("finished", None if folder is None else folder.name, *self.heard)
+
+
+class Late:
+    def __init__(self, config):
+        raise OSError("no paper\\nat all")
 
 
 class Typo:
@@ -112,10 +118,14 @@ def test_a_named_observer_is_told_where_it_is_asked_for(board: Path, tmp_path: P
     assert "finished None" in broken_off.stdout
 
 
-def test_a_misspelt_hook_of_a_named_observer_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_observer_that_cannot_hear_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(str(plugin_package(tmp_path / "site", "diary", DIARY)))
     found = plugins.load(strict=True)
     with pytest.raises(
         InputError, match=r"--observer typo: .*'vestige_bord_started'; did you mean 'vestige_board_started'"
     ):
         found.switch_on("typo")
+    with pytest.raises(InputError, match=r"^--observer late: it cannot be made \(OSError: no paper at all\)$"):
+        found.switch_on("late")

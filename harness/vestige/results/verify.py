@@ -133,9 +133,13 @@ def _malformed(side: Side) -> Iterator[str]:
     if len(boards) > 1:
         yield f"{side.folder}: the records are of several boards: {', '.join(boards)}; one folder holds one board."
     for file in sorted((side.folder / "records").glob("*.json")):
+        stem = file.name.removesuffix(".json").removesuffix(".run")
+        if not file.with_name(f"{stem}.json").is_file():
+            yield f"{file}: there is no record {stem}.json that it would be of."
+            continue
         content = json.loads(file.read_bytes())
         cell = content["cell"] if file.name.endswith(".run.json") else content["identity"]["cell"]
-        if file.name.removesuffix(".json").removesuffix(".run") != cell:
+        if stem != cell:
             yield f"{file}: it is of the cell {cell!r}; a record's name is that of its cell."
     for item in side.results.finished:
         identity = item.record.identity
