@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test lint smoke bench clean
+.PHONY: quickstart test lint smoke bench docs clean
 
 quickstart: $(INSTALLED)
 	$(BIN)/vestige run quickstart
@@ -26,11 +26,15 @@ smoke: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks
 
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python -m tests.site_links site
+
 # Made anew where the project's requirements change; a second call installs nothing.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	touch $(INSTALLED)
 
 clean:
-	rm -rf $(VENV) vestige-out build dist
+	rm -rf $(VENV) vestige-out build dist site

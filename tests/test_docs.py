@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT, TINY, plugin_package, vestige
 from vestige import hookspecs, plugins
-from vestige.specs import ExecutorSpec
+from vestige.specs import ExecutorSpec, ObserverSpec
 from vestige.testing import validate
 from vestige.testing.suite import KINDS
 
@@ -88,7 +88,7 @@ def test_the_examples_conform(site: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.syspath_prepend(str(site))
     found = plugins.load(strict=True)
     specs = [f.spec for f in found.found if f.distribution == "my_package"]
-    assert {spec.kind for spec in specs} == {*KINDS, ExecutorSpec.kind}
+    assert {spec.kind for spec in specs} == {*KINDS, ExecutorSpec.kind, ObserverSpec.kind}
     failed = [
         f"{spec.name}: {verdict}"
         for spec in specs
@@ -106,10 +106,11 @@ def test_the_examples_run_a_board_together(site: Path, tmp_path: Path) -> None:
         TINY.replace("names = []", 'names = ["reverse"]') + '\n[metrics]\nnames = ["recovery", "coverage"]\n'
     )
     words = ("run", board, "--out", tmp_path / "out", "--executor", "cluster", "--method", "shrink")
-    done = vestige(*words, cache=tmp_path / "cache", cwd=tmp_path, python_path=site)
+    done = vestige(*words, "--observer", "diary", cache=tmp_path / "cache", cwd=tmp_path, python_path=site)
     assert done.returncode == 0, done.stderr
     assert "started tiny shrink-s0" in done.stdout
-    assert "finished shrink-s0 ok" in done.stdout
+    assert "finished shrink-s0 ok" in done.stdout and "dear diary: shrink-s0 ok" in done.stdout
+    assert "to be measured: tiny 6" in done.stdout and "ended: tiny" in done.stdout
     assert "shrink: " in (tmp_path / "out" / "leaderboard.txt").read_text()
     table = (tmp_path / "out" / "results.csv").read_text()
     assert "recovery:reversed" in table and ",coverage,retain," in table

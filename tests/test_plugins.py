@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import environment, plugin_package
 from vestige import hookspecs, plugins
 from vestige.errors import InputError
+from vestige.observing import Observers
 from vestige.specs import MethodSpec
 
 GOOD = """
@@ -50,7 +51,9 @@ def test_broken_plugins_cost_one_line_each_and_the_good_one_works(
     assert found.get(MethodSpec, "shrink").factory == "good:Shrink"
     assert found.origin(found.get(MethodSpec, "shrink")).distribution == "good"
     # The one that was refused for its argument is not called later.
-    found.hook.vestige_cell_started(board="b", cell="c")
+    said: list[str] = []
+    Observers(found, said.append).tell("vestige_cell_started", board="b", cell="c")
+    assert said == []
     with pytest.raises(plugins.VestigeError, match=r"broken plugins: .*misspells"):
         plugins.load(strict=True)
 

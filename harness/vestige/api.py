@@ -1,11 +1,14 @@
 """The Python API: everything the command line does."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from vestige import plugins as plugins_module
+from vestige.errors import InputError
+from vestige.observing import Observers
 from vestige.pipeline import board as board_module
 from vestige.pipeline.board import Board
 from vestige.pipeline.inputs import Inputs, prepare
@@ -15,6 +18,7 @@ from vestige.pipeline.plan import Cell, Plan, plan
 from vestige.pipeline.store import Store, cache_root
 from vestige.plugins import Plugins
 from vestige.results import verdicts
+from vestige.results import verify as verifying
 from vestige.results.accepted import read_accepted, same_inputs
 from vestige.results.checking import Check
 from vestige.results.checking import check as check_sides
@@ -22,7 +26,9 @@ from vestige.results.collect import collect, results_lock
 from vestige.results.pooling import Results
 from vestige.results.records import Finished
 from vestige.results.render import read_results, render
+from vestige.results.rerun import compare as compare_rerun
 from vestige.results.sides import read_side
+from vestige.results.verify import Status, Step, Submission, Verification
 from vestige.specs import ExecutorSpec
 
 if TYPE_CHECKING:
@@ -149,6 +155,7 @@ def run(
     executor: str = "local",
     timeout: float | None = None,
     max_memory: int | None = None,
+    observers: Sequence[str] = (),
     strict_plugins: bool = False,
     report: RunReport | None = None,
 ) -> BoardResults:
@@ -163,6 +170,7 @@ def run(
         executor: Where jobs run.
         timeout: Seconds that one method or attack may take, instead of the board's `[limits]`.
         max_memory: MiB of resident memory that it may take, instead of the board's `[limits]`.
+        observers: Names of observers that are told of this run, such as `mlflow`.
         strict_plugins: A broken plugin is an error.
         report: Told what happens.
 
@@ -175,13 +183,29 @@ def run(
     """
     told = report or Silent()
     planned = make_plan(board, methods=methods, seeds=seeds, strict_plugins=strict_plugins, report=told)
-    limits = planned.board.config.limits
-    spec = planned.plugins.get(ExecutorSpec, executor)
+    for name in dict.fromkeys(observers):
+        planned.plugins.switch_on(name)
+    folder = Path(out) if out is not None else Path("vestige-out") / planned.board.name
+    return _run(planned, folder, told, workers, executor, timeout, max_memory)
+
+
+def _run(
+    planned: Planned,
+    folder: Path,
+    told: RunReport,
+    workers: int,
+    executor: str,
+    timeout: float | None = None,
+    max_memory: int | None = None,
+) -> BoardResults:
+    board, plugins = planned.board, planned.plugins
+    limits = board.config.limits
+    spec = plugins.get(ExecutorSpec, executor)
     place: Executor = spec.load()(
         ExecutorSettings(
             str(planned.store.root),
             workers,
-            planned.board.config.threads,
+            board.config.threads,
             limits.seconds if timeout is None else timeout,
             limits.memory_mib if max_memory is None else max_memory,
         )
@@ -189,25 +213,32 @@ def run(
     planned.store.sweep()
     missing = planned.plan.missing(planned.store)
     told.planned(missing)
-    observers = _Observers(planned, told)
-    outcomes = place.execute(missing, observers) if missing else {}
-    folder = Path(out) if out is not None else Path("vestige-out") / planned.board.name
-    with results_lock(folder):
-        finished = collect(
-            planned.board, planned.plugins, planned.plan.cells, planned.inputs, outcomes, planned.store, folder
-        )
-        for item in finished:
-            observe(
-                lambda item=item: planned.plugins.hook.vestige_cell_finished(  # type: ignore[misc]
-                    board=planned.board.name,
+    observers = Observers(plugins, told.said)
+    observers.tell(
+        "vestige_board_started",
+        board=board.name,
+        config=board.config.model_dump(mode="json"),
+        cells=tuple(cell.id for cell in planned.plan.cells),
+    )
+    done: Path | None = None
+    try:
+        outcomes = place.execute(missing, _Told(planned, told, observers)) if missing else {}
+        with results_lock(folder):
+            finished = collect(board, plugins, planned.plan.cells, planned.inputs, outcomes, planned.store, folder)
+            for item in finished:
+                observers.tell(
+                    "vestige_cell_finished",
+                    board=board.name,
                     cell=item.record.identity.cell,
                     record=item.record.model_dump(mode="json"),
-                ),
-                told,
-            )
-        results = read_results(folder)
-        written = render(results, planned.plugins, folder, told.said)
-    return BoardResults(planned.board.name, folder, results, written, len(missing))
+                    run=item.run.model_dump(mode="json"),
+                )
+            results = read_results(folder)
+            written = render(results, plugins, folder, told.said)
+        done = folder
+    finally:
+        observers.tell("vestige_board_finished", board=board.name, folder=done)
+    return BoardResults(board.name, folder, results, written, len(missing))
 
 
 def check(
@@ -241,26 +272,67 @@ def check(
     return check_sides(read_side(done.folder), side, loaded.config.tolerance)
 
 
-def observe(call: Callable[[], object], report: Report) -> None:
-    """Calls an observer; one that fails is named and costs nothing else."""
-    try:
-        call()
-    except Exception as error:  # an observer may raise anything; no result must be lost by it
-        report.said(f"an observer failed and was ignored: {type(error).__name__}: {error}")
+def verify(
+    results: str | Path,
+    *,
+    board: str | None = None,
+    seed: int | None = None,
+    rerun: bool = True,
+    workers: int = 1,
+    strict_plugins: bool = False,
+    report: RunReport | None = None,
+) -> Verification:
+    """Checks a results folder that somebody submits, against its board and against a run of one seed made here.
+
+    Args:
+        results: The folder; it is only read.
+        board: The board it should be of; the one that it names, among those that ship, unless given.
+        seed: Which one is run again; the board's first unless given.
+        rerun: Whether one is. The methods of the folder's rows must be installed for it, and their code is run.
+        workers, strict_plugins, report: As in `run`.
+
+    Raises:
+        InputError: There are no results, no such board or seed, or a method to run is not installed.
+    """
+    told, folder = report or Silent(), Path(results)
+    side, read = verifying.read(folder)
+    if side is None:
+        return Verification(board or "unknown", folder, (read,))
+    named = side.results.finished[0].record.identity.board
+    if board is None and named not in board_module.shipped():
+        raise InputError(f"{folder}: its board {named!r} does not come with Vestige; name its folder with --board.")
+    plugins = plugins_module.load(strict_plugins)
+    loaded = board_module.load(board or named, plugins)
+    wanted = loaded.config.seeds[0] if seed is None else seed
+    if wanted not in loaded.config.seeds:
+        raise InputError(f"--seed {wanted}: the board {loaded.name!r} has the seeds {list(loaded.config.seeds)}.")
+    methods, missing, strange = verifying.added_rows(side, loaded, plugins)
+    if missing and rerun:
+        raise InputError(f"{next(iter(missing.values()))}, or leave the run out with --no-rerun.")
+    planned = make_plan(board or named, methods=methods, strict_plugins=strict_plugins, report=told)
+    submitted = Submission(side, planned.board, planned.plugins, planned.inputs, missing, strange)
+    steps = [read, *verifying.steps(submitted)]
+    if rerun:
+        kept = tuple(cell for cell in planned.plan.cells if cell.seed == wanted)
+        with tempfile.TemporaryDirectory() as scratch:
+            done = _run(replace(planned, plan=Plan(kept, planned.plan.jobs)), Path(scratch), told, workers, "local")
+            steps.append(compare_rerun(read_side(done.folder), side, wanted, planned.board.config.tolerance))
+    else:
+        steps.append(Step("re-run", Status.LEFT_OUT, "no seed was run again"))
+    return Verification(planned.board.name, folder, tuple(steps))
 
 
-class _Observers:
-    """Passes everything on to the report, and the start of a cell to the plugins that observe."""
+class _Told:
+    """Passes everything on to the report, and the start of a cell to the observers."""
 
-    def __init__(self, planned: Planned, report: Report) -> None:
-        self._planned, self._report = planned, report
+    def __init__(self, planned: Planned, report: Report, observers: Observers) -> None:
+        self._board, self._report, self._observers = planned.board.name, report, observers
         self._cells: dict[tuple[str, str], Cell] = {cell.job.id: cell for cell in planned.plan.cells}
 
     def started(self, job: Job) -> None:
         cell = self._cells.get(job.id)
         if cell:
-            hook = self._planned.plugins.hook.vestige_cell_started
-            observe(lambda: hook(board=self._planned.board.name, cell=cell.id), self._report)
+            self._observers.tell("vestige_cell_started", board=self._board, cell=cell.id)
         self._report.started(job)
 
     def progressed(self, job: Job, share: float, text: str) -> None:
@@ -273,4 +345,14 @@ class _Observers:
         self._report.said(text)
 
 
-__all__ = ["BoardResults", "Check", "Planned", "check", "make_plan", "open_store", "run"]
+__all__ = [
+    "BoardResults",
+    "Check",
+    "Planned",
+    "Verification",
+    "check",
+    "make_plan",
+    "open_store",
+    "run",
+    "verify",
+]

@@ -28,7 +28,7 @@ app.add_typer(cache_app, name="cache")
 
 BoardArgument = Annotated[str, typer.Argument(help="A folder with a board.toml, or the name of a board that ships.")]
 OutOption = Annotated[
-    Path | None, typer.Option("--out", help="Where results go. [default: vestige-out/BOARD]", show_default=False)
+    Path | None, typer.Option("--out", help="Where results go; vestige-out/BOARD unless given.", show_default=False)
 ]
 MethodOption = Annotated[
     list[str] | None, typer.Option("--method", help="NAME or NAME:preset, run beside the board's own; repeatable.")
@@ -65,13 +65,16 @@ def run(
     out: OutOption = None,
     workers: WorkersOption = 1,
     executor: ExecutorOption = "local",
+    observer: Annotated[
+        list[str] | None, typer.Option(help="An observer that is told of this run, such as mlflow; repeatable.")
+    ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(min=0.001, metavar="SECONDS", help="Of one method or attack; instead of the board's [limits]."),
+        typer.Option(min=0.001, metavar="SECONDS", help="Of one method or attack; instead of the board's limits."),
     ] = None,
     max_memory: Annotated[
         int | None,
-        typer.Option(min=1, metavar="MIB", help="Of one method or attack; instead of the board's [limits]."),
+        typer.Option(min=1, metavar="MIB", help="Of one method or attack; instead of the board's limits."),
     ] = None,
     strict_plugins: StrictOption = False,
 ) -> None:
@@ -93,6 +96,7 @@ def run(
             executor=executor,
             timeout=timeout,
             max_memory=max_memory,
+            observers=observer or (),
             strict_plugins=strict_plugins,
             report=told,
         )
@@ -269,6 +273,46 @@ def check(
             write_atomically(file, content)
     typer.echo(text.rstrip())
     if found.verdict is Verdict.FAIL:
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    results: Annotated[Path, typer.Argument(help="A results folder, as a run wrote it, or accepted/.")],
+    board: Annotated[
+        str | None, typer.Option(help="The board; the one that the results name unless given.", show_default=False)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="The seed that is run again; the board's first unless given.", show_default=False)
+    ] = None,
+    rerun: Annotated[bool, typer.Option("--rerun/--no-rerun", help="Whether a seed is run again.")] = True,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write what was found here.")] = None,
+    workers: WorkersOption = 1,
+    strict_plugins: StrictOption = False,
+) -> None:
+    """Check results that somebody submits: whole, of this board, consistent, and the same when a seed is run again.
+
+    One line a check. Exits with 1 where one failed, with 2 where the results, the board or the seed cannot be found. To
+    run a seed again runs the code of its methods.
+    """
+    from vestige import api
+    from vestige.pipeline.store import write_atomically
+    from vestige.reports import report
+
+    with report() as told:
+        found = api.verify(
+            results,
+            board=board,
+            seed=seed,
+            rerun=rerun,
+            workers=workers,
+            strict_plugins=strict_plugins,
+            report=told,
+        )
+    if json_file is not None:
+        write_atomically(json_file, found.to_json().encode())
+    typer.echo("\n".join(found.lines()))
+    if not found.ok:
         raise typer.Exit(1)
 
 

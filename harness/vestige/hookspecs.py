@@ -2,9 +2,13 @@
 
 A plugin is a module (or an object) with functions of these names, each marked with `vestige.hookimpl` and named
 under the entry-point group `vestige`. Providers return a list of frozen specs; observers return nothing.
+
+A plugin module that has observer hooks is told of every run as soon as it is installed. What sends results somewhere
+should be a named observer (`vestige_observers`), which is told of the runs that ask for it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -15,6 +19,7 @@ from vestige.specs import (
     ExecutorSpec,
     MethodSpec,
     MetricSpec,
+    ObserverSpec,
     RecommenderSpec,
     RendererSpec,
 )
@@ -121,6 +126,55 @@ def vestige_executors() -> Iterable[ExecutorSpec]:
 
 
 @hookspec
+def vestige_observers() -> Iterable[ObserverSpec]:
+    """Named observers: the methods of what the factory makes are observer hooks, called where a run asks for them.
+
+    Example:
+        ```python
+        @vestige.hookimpl
+        def vestige_observers():
+            return [ObserverSpec(name="diary", version="1", summary="Writes down what is done.",
+                                 factory="my_package.diary:Diary")]
+        ```
+    """
+
+
+@hookspec
+def vestige_board_started(board: str, config: Mapping[str, Any], cells: Sequence[str]) -> None:
+    """Observer: a board is about to be run.
+
+    Args:
+        board: Its name.
+        config: Its `board.toml`, as resolved.
+        cells: The names of the records that it will have.
+
+    Example:
+        ```python
+        @vestige.hookimpl
+        def vestige_board_started(board, cells):
+            print("to be measured:", board, len(cells))
+        ```
+    """
+
+
+@hookspec
+def vestige_board_finished(board: str, folder: Path | None) -> None:
+    """Observer: a board has its records and tables, or was broken off.
+
+    Args:
+        board: Its name.
+        folder: Where they lie; None where the run was broken off.
+
+    Example:
+        ```python
+        @vestige.hookimpl
+        def vestige_board_finished(board, folder):
+            print("broken off:" if folder is None else "ended:", board)
+        ```
+    """
+
+
+@hookspec
 def vestige_cell_started(board: str, cell: str) -> None:
     """Observer: a cell of a board is about to be measured.
 
@@ -138,13 +192,14 @@ def vestige_cell_started(board: str, cell: str) -> None:
 
 
 @hookspec
-def vestige_cell_finished(board: str, cell: str, record: Mapping[str, Any]) -> None:
+def vestige_cell_finished(board: str, cell: str, record: Mapping[str, Any], run: Mapping[str, Any]) -> None:
     """Observer: a cell has its record, whatever its status.
 
     Args:
         board: Its name.
         cell: The name of its record.
         record: What `records/<cell>.json` holds.
+        run: What `records/<cell>.run.json` holds: cost, provenance, traceback.
 
     Example:
         ```python

@@ -4,20 +4,21 @@ import importlib
 import importlib.metadata
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pluggy
 
-from vestige import hookspecs
-from vestige.errors import VestigeError, unknown
+from vestige import configs, hookspecs
+from vestige.errors import InputError, VestigeError, unknown
 from vestige.specs import (
     AttackSpec,
     DatasetSpec,
     ExecutorSpec,
     MethodSpec,
     MetricSpec,
+    ObserverSpec,
     RecommenderSpec,
     RendererSpec,
     Spec,
@@ -30,6 +31,7 @@ BUILT_IN = (
     "vestige.recommenders.plugin",
     "vestige.pipeline.plugin",
     "vestige.results.plugin",
+    "vestige.observers.plugin",
     "vestige_datasets.plugin",
     "vestige_methods.plugin",
     "vestige_metrics.plugin",
@@ -44,6 +46,7 @@ HOOK_OF: Mapping[type[Spec], str] = {
     AttackSpec: "vestige_attacks",
     RendererSpec: "vestige_renderers",
     ExecutorSpec: "vestige_executors",
+    ObserverSpec: "vestige_observers",
 }
 
 HEAVY = ("torch", "pandas", "scipy", "sklearn", "pyarrow")
@@ -86,10 +89,38 @@ class Plugins:
         self.broken = tuple(broken)
         self.warnings = tuple(warnings)
 
-    @property
-    def hook(self) -> Any:
-        """pluggy's hook relay, to call observers."""
-        return self._manager.hook
+    def observers(self, hook: str) -> list[tuple[str, Callable[..., object]]]:
+        """Every plugin that has an observer hook, by name, and what calls that plugin's alone."""
+        plugins = self._manager.get_plugins()
+        heard = [implementation.plugin for implementation in getattr(self._manager.hook, hook).get_hookimpls()]
+        return [
+            (
+                str(self._manager.get_name(plugin)),
+                self._manager.subset_hook_caller(hook, [other for other in plugins if other is not plugin]),
+            )
+            for plugin in heard
+        ]
+
+    def switch_on(self, name: str) -> None:
+        """Makes a named observer and lets it hear.
+
+        Raises:
+            InputError: There is none of that name, it cannot be made, or it misspells a hook.
+        """
+        spec = self.get(ObserverSpec, name, "--observer")
+        config = configs.validate(spec.config, {}, f"--observer {name}")
+        try:
+            observer = spec.load()(config)
+        except InputError:
+            raise
+        except Exception as error:  # a plugin may raise anything at all
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            raise InputError(f"--observer {name}: it cannot be made ({text})") from error
+        try:
+            self._manager.register(observer, name=f"{self.origin(spec).distribution}:observer {name}")
+            _no_misspelt_hooks(self._manager, observer)
+        except (_BadPlugin, pluggy.PluginValidationError) as error:
+            raise InputError(f"--observer {name}: {' '.join(str(error).split())}") from None
 
     def all(self, kind: type[SpecT]) -> dict[str, SpecT]:
         """Every spec of exactly this kind, by name."""

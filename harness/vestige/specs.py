@@ -120,3 +120,12 @@ class ExecutorSpec(Spec):
     """Where jobs run. The factory is a class `(config)` with `execute(jobs, report)`, see `vestige.pipeline.jobs`."""
 
     kind = "executor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObserverSpec(Spec):
+    """An observer that speaks only where `vestige run --observer NAME` asks for it. The factory is a class `(config)`
+    whose methods are observer hooks, marked with `vestige.hookimpl`; see `vestige.hookspecs`.
+    """
+
+    kind = "observer"

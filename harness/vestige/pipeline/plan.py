@@ -66,16 +66,20 @@ class Plan:
         return [job for job in self.jobs if job.id in wanted]
 
 
-def plan(board: Board, plugins: Plugins, inputs: Mapping[int, Inputs]) -> Plan:
+def plan(
+    board: Board, plugins: Plugins, inputs: Mapping[int, Inputs], versions: Mapping[str, str] | None = None
+) -> Plan:
     """The plan of a board.
 
     Args:
         inputs: Data and split of every seed, as `vestige.pipeline.inputs.prepare` made them.
+        versions: Of the libraries that results depend on; those installed here unless given. With others the plan can
+            be compared with, and not run.
     """
     cells: list[Cell] = []
     jobs: dict[tuple[str, str], Job] = {}
     for seed in board.config.seeds:
-        planner = _Planner(board, plugins, inputs[seed], seed)
+        planner = _Planner(board, plugins, inputs[seed], seed, versions or library_versions())
         cells += planner.cells()
         jobs.update((job.id, job) for job in planner.jobs)
     return Plan(tuple(cells), tuple(jobs.values()))
@@ -84,14 +88,14 @@ def plan(board: Board, plugins: Plugins, inputs: Mapping[int, Inputs]) -> Plan:
 class _Planner:
     """One seed of a board."""
 
-    def __init__(self, board: Board, plugins: Plugins, inputs: Inputs, seed: int) -> None:
+    def __init__(self, board: Board, plugins: Plugins, inputs: Inputs, seed: int, versions: Mapping[str, str]) -> None:
         self.board, self.plugins, self.inputs, self.seed = board, plugins, inputs, seed
         self.jobs: list[Job] = []
         config = board.config
         self.roles = ["base", "gold", "control"]
         self.roles += ["recheck"] if config.recheck else []
         self.roles += ["swap"] if config.swap else []
-        self.environment = {"device": _device(config.device), "threads": config.threads, "versions": library_versions()}
+        self.environment = {"device": _device(config.device), "threads": config.threads, "versions": dict(versions)}
         self.inputs_payload = {"data": inputs.content_hash, "split": inputs.split_key}
         # How far back training reaches decides what may be asked, and every model is asked the same.
         self.views = {"seed": seed, "recommender": describe(board.recommender)}

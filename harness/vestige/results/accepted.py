@@ -41,7 +41,7 @@ def read_accepted(folder: Path, board: str, seeds: Sequence[int]) -> Side:
         raise InputError(
             f"{folder}: the accepted results are of the seeds {found}, but the board has {sorted(seeds)}; accept anew."
         )
-    for item, m, of in _edited(side):
+    for item, m, of in edited(side):
         raise InputError(
             f"{folder / 'records' / (item.record.identity.cell + '.json')}: {m.name} is {m.value:.6g}, but the "
             f"values of its users have the mean {of.values.mean():.6g}; accepted results are not edited by hand."
@@ -69,22 +69,33 @@ def same_inputs(side: Side, inputs: Mapping[int, tuple[str, str]]) -> None:
             )
 
 
-def _edited(side: Side) -> Iterator[tuple[Finished, Measured, PerUser]]:
-    """The measurements that are not the mean of their users' values, though they should be."""
-    by_name: dict[tuple[str, int], list[tuple[Finished, Measured, PerUser]]] = {}
+Aggregate = tuple[Finished, Measured, PerUser]
+"""A measurement with the values of its users."""
+
+
+def aggregates(side: Side) -> Iterator[tuple[bool, list[Aggregate]]]:
+    """All rows of a measurement and seed that have values of users; and whether they are the means of these.
+
+    They are not where users are asked a different number of times: then a value is the mean over queries.
+    """
+    by_name: dict[tuple[str, int], list[Aggregate]] = {}
     for item in side.results.finished:
         for m in item.measurements:
             of = side.per_user.get((item.record.identity.cell, m.name))
             if of is not None and len(of.users) and m.value is not None:
                 by_name.setdefault((m.name, item.record.identity.seed), []).append((item, m, of))
     for rows in by_name.values():
-        wrong = [row for row in rows if not _is_mean(row[1], row[2])]
         telling = [row for row in rows if np.ptp(row[2].values) > 0]
-        if _asks_once(rows[0][1]) or sum(_is_mean(m, of) for _, m, of in telling) > len(telling) / 2:
-            yield from wrong
-        else:
-            # Users are asked a different number of times: a mean over queries lies somewhere between their means.
-            yield from (row for row in wrong if not _is_between(row[1], row[2]))
+        means = sum(_is_mean(m, of) for _, m, of in telling) > len(telling) / 2
+        yield _asks_once(rows[0][1]) or means, rows
+
+
+def edited(side: Side) -> Iterator[Aggregate]:
+    """The measurements that are not the mean of their users' values, though they should be."""
+    for means, rows in aggregates(side):
+        # A mean over queries lies somewhere between the means of the users.
+        fits = _is_mean if means else _is_between
+        yield from (row for row in rows if not fits(row[1], row[2]) and not _is_mean(row[1], row[2]))
 
 
 def _asks_once(m: Measured) -> bool:

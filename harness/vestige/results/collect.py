@@ -6,7 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -75,7 +75,14 @@ def collect(
         write_atomically(records / f"{item.record.identity.cell}.run.json", dump(item.run))
     for name, tables in (("per_user", per_user), ("bootstrap", bootstrap)):
         _write_table(tables, out / f"{name}.parquet")
-    about = {
+    about = about_of(board, cells)
+    write_atomically(out / "board.json", (json.dumps(about, indent=1) + "\n").encode())
+    return finished
+
+
+def about_of(board: Board, cells: Sequence[Cell]) -> dict[str, Any]:
+    """`board.json`."""
+    return {
         "name": board.name,
         "title": board.config.title,
         "columns": list(board.config.columns),
@@ -83,8 +90,6 @@ def collect(
         "labels": list(dict.fromkeys(cell.label for cell in cells)),
         "seeds": list(board.config.seeds),
     }
-    write_atomically(out / "board.json", (json.dumps(about, indent=1) + "\n").encode())
-    return finished
 
 
 def _finish(
@@ -107,40 +112,50 @@ def _finish(
         )
         notes["method"] = dict(artifact.meta["notes"])
     failed = outcome is not None and outcome.status != "ok"
-    payload = cell.job.payload
     record = Record(
-        identity=Identity(
-            board=board.name,
-            cell=cell.id,
-            row=cell.row,
-            label=cell.label,
-            seed=cell.seed,
-            dataset=_plugin(plugins, board.dataset),
-            recommender=_plugin(plugins, board.recommender),
-            method=_plugin(plugins, cell.method) if cell.method else None,
-            metrics=tuple(_plugin(plugins, metric) for metric in board.metrics),
-            request=_portable(board.config.request.model_dump(mode="json")),
-            holdout=board.config.holdout.model_dump(mode="json"),
-        ),
+        identity=identity_of(board, plugins, cell),
         outcome=RecordOutcome(
             status=outcome.status if failed and outcome else "ok" if artifact else "measure_error",
             message=outcome.message if failed and outcome else "",
             measurements=tuple(measurements),
             notes=notes,
         ),
-        keys={
-            "data": payload["data"],
-            "split": payload["split"],
-            "measure": cell.job.key,
-            "subject": payload["subject"]["key"],
-            "swapped": payload["swapped"] and payload["swapped"]["key"],
-            "roles": {role: model["key"] for role, model in payload["roles"].items()},
-        },
+        keys=keys_of(cell),
     )
     run = Run(
         cell=cell.id, cost=tuple(cost), traceback=outcome.detail if failed and outcome else "", provenance=provenance
     )
     return Finished(record, run)
+
+
+def identity_of(board: Board, plugins: Plugins, cell: Cell) -> Identity:
+    """What the record of a cell says that it is."""
+    return Identity(
+        board=board.name,
+        cell=cell.id,
+        row=cell.row,
+        label=cell.label,
+        seed=cell.seed,
+        dataset=_plugin(plugins, board.dataset),
+        recommender=_plugin(plugins, board.recommender),
+        method=_plugin(plugins, cell.method) if cell.method else None,
+        metrics=tuple(_plugin(plugins, metric) for metric in board.metrics),
+        request=_portable(board.config.request.model_dump(mode="json")),
+        holdout=board.config.holdout.model_dump(mode="json"),
+    )
+
+
+def keys_of(cell: Cell) -> dict[str, Any]:
+    """The keys of everything that a cell's result is made from."""
+    payload = cell.job.payload
+    return {
+        "data": payload["data"],
+        "split": payload["split"],
+        "measure": cell.job.key,
+        "subject": payload["subject"]["key"],
+        "swapped": payload["swapped"] and payload["swapped"]["key"],
+        "roles": {role: model["key"] for role, model in payload["roles"].items()},
+    }
 
 
 def _plugin(plugins: Plugins, chosen: Chosen[Any]) -> PluginId:

@@ -6,13 +6,19 @@ from vestige.specs import RendererSpec
 
 @hookimpl
 def vestige_renderers() -> list[RendererSpec]:
-    """`csv` and `markdown`."""
+    """`csv`, `latex` and `markdown`."""
     return [
         RendererSpec(
             name="csv",
             version="1",
             summary="results.csv (tidy) and leaderboard.csv.",
             factory="vestige.results.tables:write_csv",
+        ),
+        RendererSpec(
+            name="latex",
+            version="1",
+            summary="leaderboard.tex, a table of a paper (booktabs).",
+            factory="vestige.results.latex:write_latex",
         ),
         RendererSpec(
             name="markdown",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from vestige.errors import InputError
 from vestige.measuring.statistics import Estimate, Floats, interval
 from vestige.results.records import Finished
 
@@ -148,15 +149,22 @@ class Results:
 
 
 def read_replicates(folder: Path) -> dict[tuple[str, str], Floats]:
-    """`bootstrap.parquet` by (cell, metric/view); empty where there is none."""
+    """`bootstrap.parquet` by (cell, metric/view); empty where there is none.
+
+    Raises:
+        InputError: It is no such table.
+    """
     file = folder / "bootstrap.parquet"
     if not file.exists():
         return {}
-    table = pq.read_table(file).combine_chunks()
-    if not len(table):  # a board may measure nothing that has an interval
-        return {}
-    values = table["replicates"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
-    names = zip(*(table[column].to_pylist() for column in ("cell", "metric", "view")), strict=True)
+    try:
+        table = pq.read_table(file).combine_chunks()
+        if not len(table):  # a board may measure nothing that has an interval
+            return {}
+        values = table["replicates"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
+        names = zip(*(table[column].to_pylist() for column in ("cell", "metric", "view")), strict=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{file}: cannot be read ({str(error).splitlines()[0]}).") from None
     return {
         (cell, f"{metric}/{view}" if view else metric): row
         for (cell, metric, view), row in zip(names, values, strict=True)

@@ -29,7 +29,7 @@ def warnings(fresh: Results, accepted: Results) -> list[str]:
     be the same, since everything they are made from is."""
     found: list[str] = []
     for now, then in _pairs(fresh, accepted):
-        found += _of_run(now.run.provenance, then.run.provenance)
+        found += machine_differences(now.run.provenance, then.run.provenance)
         found += _of_plugins(now, then)
         found += _same_key(now, then)
     return list(dict.fromkeys(found))
@@ -57,7 +57,10 @@ def _pairs(fresh: Results, accepted: Results) -> Iterator[tuple[Finished, Finish
             yield now, then
 
 
-def _of_run(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[str]:
+def machine_differences(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[str]:
+    """Where two runs differ in machine or versions, each as `what: before → after`; none, and results are the same to
+    the last bit.
+    """
     old, new = then.get("libraries", {}), now.get("libraries", {})
     pairs = [(title, then.get(key), now.get(key)) for key, title in MACHINE.items()]
     pairs += [(name, old.get(name), new.get(name)) for name in sorted({*old, *new})]

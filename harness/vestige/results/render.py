@@ -20,9 +20,9 @@ def read_results(folder: Path) -> Results:
     finished = read_records(folder)
     try:
         about = json.loads((folder / "board.json").read_bytes())
-    except (OSError, ValueError):
+        order = {label: number for number, label in enumerate(about["labels"])}
+    except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{folder}: board.json is missing or cannot be read; run the board again.") from None
-    order = {label: number for number, label in enumerate(about["labels"])}
     finished.sort(key=lambda f: (order.get(f.record.identity.label, len(order)), f.record.identity.seed))
     return Results(about, tuple(finished), read_replicates(folder))
 

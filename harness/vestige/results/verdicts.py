@@ -102,6 +102,49 @@ def against_gold(results: Results, name: str) -> list[Compared]:
     return [Compared(label, d, p) for (label, d), p in zip(differences.items(), adjusted, strict=True)]
 
 
+def significantly_best(results: Results, name: str) -> str | None:
+    """The method that is better on `metric/view` than every other one, p < `ALPHA` after Holm's adjustment; else None.
+
+    Base and gold stand aside: they are what methods are compared with. Better is the higher or lower value, or the one
+    nearer to its target; differences are paired by user, over the seeds that both rows have.
+    """
+    references = {results.label_of("do_nothing"), results.label_of("retrain")}
+    labels = [label for label in results.competing if label not in references]
+    valued = [row for row in labels if (pooled := results.pooled(row, name)) is not None and pooled.value is not None]
+    if len(valued) < 2:
+        return None
+    leads = {label: [_lead(results, label, other, name) for other in valued if other != label] for label in valued}
+    for label, over in leads.items():
+        known = [lead for lead in over if lead is not None and lead.value > 0]
+        if len(known) == len(over) and max(holm([two_sided(lead) for lead in known])) < ALPHA:
+            return label
+    return None
+
+
+def _lead(results: Results, label: str, other: str, name: str) -> Estimate | None:
+    """By how much a row is better than another; None where that cannot be said."""
+    gold = results.label_of("retrain")
+    pooled = results.pooled(label, name)
+    better = pooled.better if pooled is not None else "none"
+    difference = results.difference(label, other, name)
+    if difference is None or better == "none":
+        return None
+    if better in ("higher", "lower"):
+        return difference.scaled(1.0 if better == "higher" else -1.0)
+    if better == "gold" and gold is None:
+        return None
+    seeds = results.shared_seeds(name, label, other, *([gold] if better == "gold" and gold else []))
+    mine, its, target = (
+        pooled.estimate if (pooled := results.pooled(row, name, seeds)) is not None else None
+        for row in (label, other, gold or label)
+    )
+    if mine is None or its is None:
+        return None
+    if better != "gold":
+        return its.plus(-float(better)).magnitude() - mine.plus(-float(better)).magnitude()
+    return None if target is None else (its - target).magnitude() - (mine - target).magnitude()
+
+
 def two_sided(difference: Estimate) -> float:
     """The p-value of no difference, by the normal approximation to the replicates; 1 where nothing differs at all."""
     error = float(np.std(difference.replicates))
