@@ -149,15 +149,52 @@ def plan(
 
 
 @app.command()
-def render(board: BoardArgument, out: OutOption = None, strict_plugins: StrictOption = False) -> None:
-    """Write a board's tables again from the records of its last run."""
+def render(
+    board: BoardArgument,
+    out: OutOption = None,
+    html: Annotated[bool, typer.Option("--html", help="Only the page; an error where the extra is missing.")] = False,
+    strict_plugins: StrictOption = False,
+) -> None:
+    """Write a board's tables and its page again from the records of its last run."""
     from vestige import plugins as plugins_module
     from vestige.results.render import read_results
     from vestige.results.render import render as render_tables
 
     folder = _results_folder(board, out)
+    if html:
+        from vestige.results.page.build import write_page
+
+        typer.echo(f"page: {write_page(read_results(folder), folder)}")
+        return
     for path in render_tables(read_results(folder), plugins_module.load(strict_plugins), folder, _say).values():
         typer.echo(f"table: {path}")
+
+
+@app.command()
+def view(
+    board: BoardArgument,
+    out: OutOption = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 0,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
+) -> None:
+    """Show a board's page in the browser, served on this machine alone, until Ctrl-C."""
+    from vestige.results.page import serve
+    from vestige.results.page.build import write_page
+    from vestige.results.render import read_results
+
+    folder = _results_folder(board, out)
+    serve.view(write_page(read_results(folder), folder), port, browser, typer.echo)
+
+
+@app.command()
+def index(
+    folder: Annotated[Path, typer.Argument(help="A folder of results folders, or of boards.")] = Path("vestige-out"),
+) -> None:
+    """Write the page of every board in a folder, and an index.html that lists them."""
+    from vestige.results.page.index import index as write
+
+    for path in write(folder):
+        typer.echo(f"page: {path}")
 
 
 @app.command()

@@ -12,6 +12,10 @@ class InputError(VestigeError):
     """The user's input cannot be used: names the file, line or key, and what would be right."""
 
 
+class MissingExtra(InputError):
+    """What was asked for needs libraries that an extra of Vestige installs."""
+
+
 class StoreError(VestigeError):
     """The store cannot be read or written (full disk, read-only folder)."""
 

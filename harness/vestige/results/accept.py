@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from vestige.errors import InputError
 from vestige.pipeline.store import write_atomically
+from vestige.results.page.picture import PICTURE
 from vestige.results.records import read_records
 from vestige.results.render import read_results
 from vestige.results.tolerances import gated
@@ -71,12 +72,21 @@ def accept(
     for old in target.rglob("*"):
         if old.is_file() and old not in kept:
             old.unlink()
-    for name in TABLES:
-        write_atomically(board_folder / name, (fresh / name).read_bytes())
+    shown = _show(fresh, board_folder)
     for folder in target.rglob("*"):
         if folder.is_dir() and not any(folder.iterdir()):
             shutil.rmtree(folder)
-    return [*sorted(kept), *(board_folder / name for name in TABLES)]
+    return [*sorted(kept), *shown]
+
+
+def _show(fresh: Path, board_folder: Path) -> list[Path]:
+    """Copies the tables, and the picture where there is one, beside the `board.toml`."""
+    shown = [*TABLES, *([PICTURE] if (fresh / PICTURE).exists() else [])]
+    for name in shown:
+        write_atomically(board_folder / name, (fresh / name).read_bytes())
+    if PICTURE not in shown:
+        (board_folder / PICTURE).unlink(missing_ok=True)
+    return [board_folder / name for name in shown]
 
 
 def _replicates(fresh: Path, tolerance: Mapping[str, float]) -> bytes:

@@ -6,13 +6,19 @@ from vestige.specs import RendererSpec
 
 @hookimpl
 def vestige_renderers() -> list[RendererSpec]:
-    """`csv`, `latex` and `markdown`."""
+    """`csv`, `html`, `latex` and `markdown`."""
     return [
         RendererSpec(
             name="csv",
             version="1",
             summary="results.csv (tidy) and leaderboard.csv.",
             factory="vestige.results.tables:write_csv",
+        ),
+        RendererSpec(
+            name="html",
+            version="1",
+            summary="leaderboard.html, a page with tables, plots and records (extra 'html').",
+            factory="vestige.results.page.build:write_page",
         ),
         RendererSpec(
             name="latex",

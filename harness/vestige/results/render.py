@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from vestige.errors import InputError
+from vestige.errors import InputError, MissingExtra
 from vestige.plugins import DISTRIBUTION, Plugins
 from vestige.results.pooling import Results, read_replicates
 from vestige.results.records import read_records
@@ -28,11 +28,16 @@ def read_results(folder: Path) -> Results:
 
 
 def render(results: Results, plugins: Plugins, folder: Path, say: Callable[[str], None]) -> dict[str, Path]:
-    """Every installed renderer's table, the path by the renderer's name; `say` names a plugin's that failed."""
+    """Every installed renderer's table, the path by the renderer's name.
+
+    `say` is told which one was left out: a plugin's that failed, or one whose extra is not installed.
+    """
     written = {}
     for name, spec in plugins.all(RendererSpec).items():
         try:
             written[name] = spec.load()(results, folder)
+        except MissingExtra as error:
+            say(f"left out: {error}")
         except Exception as error:
             if plugins.origin(spec).distribution == DISTRIBUTION:
                 raise

@@ -6,18 +6,17 @@ from pathlib import Path
 
 from vestige.pipeline.store import write_atomically
 from vestige.results.cells import cell, display, five, table, value
+from vestige.results.page.picture import write_picture
 from vestige.results.pooling import Results
 from vestige.results.reading import HOW_TO_READ
 from vestige.results.records import Finished
 from vestige.results.sections import Section, k_of, sections
+from vestige.results.summary import facts, verdict_lines
 from vestige.results.verdicts import (
     ALPHA,
     against_gold,
     attack_controls,
-    beats_popularity,
-    closed,
     detectable,
-    invalid,
 )
 
 TIDY = [
@@ -59,15 +58,26 @@ def write_csv(results: Results, folder: Path) -> Path:
 
 
 def write_markdown(results: Results, folder: Path) -> Path:
-    """`leaderboard.md`."""
+    """`leaderboard.md`, and `leaderboard.svg` beside it, where the extra `html` is installed."""
     path = folder / "leaderboard.md"
-    write_atomically(path, (markdown(results) + "\n").encode())
+    picture = write_picture(results, folder)
+    write_atomically(path, (markdown(results, picture) + "\n").encode())
     return path
 
 
-def markdown(results: Results) -> str:
-    """The leaderboard as Markdown: verdicts, what was forgotten at what price, attacks, score, how to read it."""
-    parts = [f"# {results.about['title']}", _facts(results), *_verdicts(results)]
+def markdown(results: Results, picture: Path | None = None) -> str:
+    """The leaderboard as Markdown: verdicts, what was forgotten at what price, attacks, score, how to read it.
+
+    Args:
+        picture: Shown under the verdicts, if given; it lies beside the text.
+    """
+    parts = [f"# {results.about['title']}", facts(results), *verdict_lines(results)]
+    if picture is not None:
+        k = k_of(results)
+        parts.append(
+            f"![Every row by hit@{k} on what must be forgotten, minus gold's, and ndcg@{k} on what is retained; marks "
+            f"are larger the longer a method takes]({picture.name})"
+        )
     for section in sections(results):
         rows = _table(results, section.columns)
         if section.title.startswith("Score, where the attacker can only ask"):
@@ -178,47 +188,6 @@ def _attacks(results: Results) -> list[str]:
             "## What attacks bring back\n\n"
             + table(rows, ["recovery by", *(display(results, label) for label in labels)])
         )
-    return out
-
-
-def _facts(results: Results) -> str:
-    first = results.finished[0].record
-    identity, notes = first.identity, first.outcome.notes
-    data, request = notes["dataset"], notes["request"]
-    seeds = results.about["seeds"]
-    forgotten = ", ".join(f"{value} {name}" for name, value in request.items())
-    return (
-        f"Dataset {identity.dataset.name}: {data['users']} users, {data['items']} items, {data['interactions']} "
-        f"interactions. Request: {forgotten}. Recommender {identity.recommender.name}. "
-        f"{'Seed' if len(seeds) == 1 else 'Seeds'} {', '.join(map(str, seeds))}"
-        + ("." if len(seeds) == 1 else ", pooled; intervals over users, 95 %.")
-    )
-
-
-def _verdicts(results: Results) -> list[str]:
-    out = []
-    fault, better = invalid(results), beats_popularity(results)
-    k = k_of(results)
-    if fault:
-        out.append(f"**{fault}**")
-    elif better:
-        low, high = better.interval
-        out.append(
-            f"Gold beats the popularity list on `retain` by {better.value:.4f} [{low:.4f}, {high:.4f}] in hit@{k}."
-        )
-    base, gold = results.label_of("do_nothing"), results.label_of("retrain")
-    remembered = results.difference(base, gold, f"hit@{k}/forget") if base and gold else None
-    if remembered and base and gold:
-        low, high = remembered.interval
-        lines = [
-            f"Base remembers: its hit@{k} on `forget` is {remembered.value:.4f} [{low:.4f}, {high:.4f}] above gold's."
-        ]
-        for label in results.competing:
-            share = closed(results, label, base, gold)
-            if share is not None and label not in (base, gold):
-                beyond = " (more than all of it: it suppresses what gold still recommends)" if share > 1 else ""
-                lines.append(f"{label} closes {100 * share:.0f} % of that gap{beyond}.")
-        out.append(" ".join(lines))
     return out
 
 

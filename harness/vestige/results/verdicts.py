@@ -121,6 +121,25 @@ def significantly_best(results: Results, name: str) -> str | None:
     return None
 
 
+def against_best(results: Results, name: str) -> tuple[str | None, list[Compared]]:
+    """The method with the best value of `metric/view`, and every other one against it.
+
+    Base and gold stand aside, as for `significantly_best`. `difference` is how much worse a method is (its lead over
+    the best, negative), p-values are adjusted over the methods by Holm's method; (None, []) where fewer than two can be
+    compared.
+    """
+    references = {results.label_of("do_nothing"), results.label_of("retrain")}
+    labels = [label for label in results.competing if label not in references]
+    valued = [row for row in labels if (pooled := results.pooled(row, name)) is not None and pooled.value is not None]
+    for best in valued:
+        leads = {other: _lead(results, other, best, name) for other in valued if other != best}
+        known = {label: lead for label, lead in leads.items() if lead is not None and lead.value <= 0}
+        if leads and len(known) == len(leads):
+            adjusted = holm([two_sided(lead) for lead in known.values()])
+            return best, [Compared(label, d, p) for (label, d), p in zip(known.items(), adjusted, strict=True)]
+    return None, []
+
+
 def _lead(results: Results, label: str, other: str, name: str) -> Estimate | None:
     """By how much a row is better than another; None where that cannot be said."""
     gold = results.label_of("retrain")

@@ -1,0 +1,243 @@
+"""The plots, as Vega-Lite specifications: plain data, drawn by the page or into an SVG.
+
+Okabe and Ito's colours ("Color Universal Design", 2008) are told apart by the colour-blind; shapes and dashes say
+the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from vestige.results.cells import display
+from vestige.results.pooling import Results
+from vestige.results.sections import has, k_of
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A000")
+GREY = "#7F7F7F"
+SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-right", "triangle-left")
+NOISE = ("control", "recheck", "popularity")
+"""Rows that compete with nobody and are plotted: how far retrainings lie apart, and what is known of nobody."""
+
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+
+COSTS = {
+    "cost_seconds": "time",
+    "cost_flops": "FLOPs",
+    "cost_parameters": "trainable parameters",
+    "cost_peak_memory": "peak memory",
+    "cost_stored_bytes": "stored bytes",
+    "cost_latency": "latency",
+}
+
+Spec = dict[str, Any]
+
+
+def plain(results: Results, label: str) -> str:
+    """The row's name as plots show it."""
+    return display(results, label).strip("*") if not results.is_control(label) else label
+
+
+def methods(results: Results) -> list[str]:
+    """The rows that are neither base nor gold nor controls."""
+    references = (results.label_of("do_nothing"), results.label_of("retrain"))
+    return [label for label in results.competing if label not in references]
+
+
+def forgetting(results: Results, width: int | str = 640) -> Spec | None:
+    """Forgetting against utility, with cost as size; None where fewer than two rows have both.
+
+    x: hit@k on `forget` minus gold's (0 is right), y: ndcg@k on `retain`, both with 95 % intervals over users.
+    """
+    k = k_of(results)
+    x_name, y_name = f"hit@{k}:vs_gold/forget", f"ndcg@{k}/retain"
+    gold = results.label_of("retrain")
+    rows: list[dict[str, Any]] = []
+    for label in (*results.competing, *(label for label in NOISE if label in results.controls)):
+        x, y, cost = (results.pooled(label, name) for name in (x_name, y_name, "cost_seconds"))
+        if y is None or y.value is None:
+            continue
+        if label == gold:
+            x_value, x_interval = 0.0, (0.0, 0.0)
+        elif x is None or x.value is None:
+            continue
+        else:
+            x_value, x_interval = x.value, x.interval or (x.value, x.value)
+        y_interval = y.interval or (y.value, y.value)
+        time = cost.value if cost is not None and cost.value is not None else None
+        rows.append(
+            {
+                "row": plain(results, label),
+                "kind": "control" if results.is_control(label) else "competes",
+                "x": x_value, "x_low": x_interval[0], "x_high": x_interval[1],
+                "y": y.value, "y_low": y_interval[0], "y_high": y_interval[1],
+                "time": time if time is not None else 0.05,
+                "time_shown": "not known" if time is None else f"{time:.2f} × retraining",
+            }
+        )  # fmt: skip
+    if sum(row["kind"] == "competes" for row in rows) < 2:
+        return None
+    names = [row["row"] for row in rows]
+    colour = _by_row(results, names, "color")
+    tooltip = [
+        {"field": "row", "title": "row"},
+        {"field": "x", "title": f"hit@{k} forget − gold", "format": "+.4f"},
+        {"field": "y", "title": f"ndcg@{k} retain", "format": ".4f"},
+        {"field": "time_shown", "title": "time"},
+    ]
+    x_axis = {"field": "x", "type": "quantitative", "scale": {"zero": False, "nice": True},
+              "axis": {"title": [f"hit@{k} on what must be forgotten, minus gold's",
+                                 "0 is right; left of it is hidden, right of it is remembered"]}}  # fmt: skip
+    y_axis = {"field": "y", "type": "quantitative", "scale": {"zero": False, "nice": True},
+              "axis": {"title": f"ndcg@{k} on what is retained"}}  # fmt: skip
+    bar = {"type": "rule", "aria": False, "opacity": 0.45, "strokeWidth": 1.5}
+    return {
+        "$schema": SCHEMA,
+        "description": "Forgetting against utility, one mark a row of the table; its size is the time it takes.",
+        "width": width,
+        "height": 360,
+        "data": {"values": rows},
+        "layer": [
+            {"mark": {"type": "rule", "aria": False, "strokeDash": [4, 4], "opacity": 0.6, "color": GREY},
+             "encoding": {"x": {"datum": 0}}},
+            {"mark": bar, "encoding": {"x": x_axis | {"field": "x_low"}, "x2": {"field": "x_high"},
+                                       "y": y_axis, "color": colour}},
+            {"mark": bar, "encoding": {"x": x_axis, "y": y_axis | {"field": "y_low"}, "y2": {"field": "y_high"},
+                                       "color": colour}},
+            {"mark": {"type": "point", "filled": True, "opacity": 0.95},
+             "encoding": {
+                 "x": x_axis, "y": y_axis, "color": colour, "tooltip": tooltip,
+                 "shape": _by_row(results, names, "shape"),
+                 "size": {"field": "time", "type": "quantitative", "title": "time against retraining",
+                          "scale": {"range": [60, 420], "domainMin": 0},
+                          "legend": {"symbolType": "circle", "format": "~g", "values": [0, 0.5, 1],
+                                     "symbolFillColor": GREY}},
+                 "description": {"field": "row"},
+             }},
+        ],
+    }  # fmt: skip
+
+
+def recovery(results: Results, width: int | str = 640) -> Spec | None:
+    """What every attack brings back of every method and of recheck; None where nothing was attacked."""
+    rows: list[dict[str, Any]] = []
+    for label in (*methods(results), "recheck"):
+        for name in _attempts(results):
+            pooled = results.pooled(label, f"recovery:{name}/forget")
+            if pooled is None or pooled.value is None:
+                continue
+            low, high = pooled.interval or (pooled.value, pooled.value)
+            rows.append({"row": plain(results, label), "attack": name, "value": pooled.value, "low": low, "high": high})
+    if not rows:
+        return None
+    names = list(dict.fromkeys(row["row"] for row in rows))
+    order = list(dict.fromkeys(row["attack"] for row in rows))
+    colour = _by_row(results, names, "color")
+    y = {"field": "attack", "type": "nominal", "sort": order, "title": None, "axis": {"labelLimit": 200}}
+    offset = {"field": "row", "sort": names}
+    value = {
+        "type": "quantitative",
+        "axis": {"title": ["share of the memory that is brought back", "0 is right, 1 is all of it"]},
+        "scale": {"clamp": True, "domain": [0, 1]},
+    }
+    return {
+        "$schema": SCHEMA,
+        "description": "Recovery by attack: one line an attack, one mark a row of the table.",
+        "width": width,
+        "height": {"step": max(22, 8 * len(names)), "for": "position"},
+        "data": {"values": rows},
+        "layer": [
+            {"mark": {"type": "rule", "aria": False, "strokeWidth": 2, "opacity": 0.4},
+             "encoding": {"y": y, "yOffset": offset, "x": value | {"field": "low"}, "x2": {"field": "high"},
+                          "color": colour}},
+            {"mark": {"type": "point", "filled": True, "size": 70},
+             "encoding": {"y": y, "yOffset": offset, "x": value | {"field": "value"}, "color": colour,
+                          "shape": _by_row(results, names, "shape"),
+                          "tooltip": [{"field": "row"}, {"field": "attack"},
+                                      {"field": "value", "format": ".3f"}, {"field": "low", "format": ".3f"},
+                                      {"field": "high", "format": ".3f"}]}},
+        ],
+    }  # fmt: skip
+
+
+def cost(results: Results, width: int | str = 640) -> Spec | None:
+    """Cost relative to retraining, on a logarithmic scale; None where nothing is known."""
+    rows: list[dict[str, Any]] = []
+    for label in methods(results):
+        for name, title in COSTS.items():
+            pooled = results.pooled(label, name)
+            if pooled is not None and pooled.value:
+                rows.append({"row": plain(results, label), "cost": title, "value": pooled.value, "retraining": 1})
+    if not rows:
+        return None
+    names = list(dict.fromkeys(row["row"] for row in rows))
+    return {
+        "$schema": SCHEMA,
+        "description": "Cost of every method as a multiple of retraining's.",
+        "width": width,
+        "height": {"step": max(26, 14 * len(names)), "for": "position"},
+        "data": {"values": rows},
+        "layer": [
+            {"mark": {"type": "bar", "height": {"band": 0.8}},
+             "encoding": {
+                 "y": {"field": "cost", "type": "nominal", "sort": list(COSTS.values()), "title": None,
+                       "axis": {"labelLimit": 200}},
+                 "yOffset": {"field": "row", "sort": names},
+                 "x": {"field": "retraining", "type": "quantitative", "scale": {"type": "log"},
+                       "axis": {"title": ["multiple of retraining, logarithmic", "left of 1 is cheaper"],
+                                "format": "~g"}},
+                 "x2": {"field": "value"},
+                 "color": _by_row(results, names, "color"),
+                 "tooltip": [{"field": "row"}, {"field": "cost"}, {"field": "value", "format": ".3f"}]}},
+            {"mark": {"type": "rule", "aria": False, "strokeWidth": 1.5, "color": GREY}, "encoding": {"x": {"datum": 1}}},
+        ],
+    }  # fmt: skip
+
+
+def distribution(results: Results, label: str, width: int | str = 640) -> Spec:
+    """The cumulative distribution over users of what the page fills in: values of base, gold and the method `label`."""
+    rows = [row for row in (results.label_of("do_nothing"), results.label_of("retrain"), label) if row]
+    names = list(dict.fromkeys(plain(results, row) for row in rows))
+    dashes = [[1, 0], [7, 3], [2, 2]][: len(names)]
+    return {
+        "$schema": SCHEMA,
+        "description": "The share of users at or below a value: base, gold and the chosen method.",
+        "width": width,
+        "height": 280,
+        "data": {"values": []},
+        "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2.5},
+        "encoding": {
+            "x": {"field": "value", "type": "quantitative", "title": "value of a user", "scale": {"zero": False}},
+            "y": {"field": "share", "type": "quantitative", "scale": {"domain": [0, 1]},
+                  "axis": {"title": "share of users at or below it", "format": "%"}},
+            "color": _by_row(results, names, "color"),
+            "strokeDash": {"field": "row", "scale": {"domain": names, "range": dashes}, "title": None},
+        },
+    }  # fmt: skip
+
+
+def _attempts(results: Results) -> list[str]:
+    found = [m.metric for item in results.finished for m in item.measurements if m.metric.startswith("recovery:")]
+    names = list(dict.fromkeys(metric.removeprefix("recovery:") for metric in found))
+    return [name for name in names if has(results, f"recovery:{name}/forget")]
+
+
+def _marks(results: Results) -> dict[str, tuple[str, str]]:
+    """Colour and shape of every row, the same in all plots: rows that compete with nobody are grey."""
+    out = {}
+    for place, label in enumerate(results.competing):
+        out[plain(results, label)] = (COLOURS[place % len(COLOURS)], SHAPES[place % len(SHAPES)])
+    for place, label in enumerate(results.controls):
+        out[plain(results, label)] = (GREY, SHAPES[place % len(SHAPES)])
+    return out
+
+
+def _by_row(results: Results, names: Sequence[str], channel: Literal["color", "shape"]) -> Mapping[str, Any]:
+    """The encoding of rows by colour or shape."""
+    marks = _marks(results)
+    place = 0 if channel == "color" else 1
+    return {
+        "field": "row",
+        "type": "nominal",
+        "title": None,
+        "scale": {"domain": list(names), "range": [marks[name][place] for name in names]},
+        "legend": {"labelLimit": 260, "symbolLimit": 60},
+    }

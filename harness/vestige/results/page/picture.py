@@ -1,0 +1,23 @@
+"""The picture that stands in `leaderboard.md`."""
+
+from pathlib import Path
+
+from vestige.pipeline.store import write_atomically
+from vestige.results.page import charts, extra
+from vestige.results.pooling import Results
+
+PICTURE = "leaderboard.svg"
+
+
+def write_picture(results: Results, folder: Path) -> Path | None:
+    """`leaderboard.svg`, forgetting against utility; the same bytes for the same results.
+
+    None, and no file, where the extra is not installed, or fewer than two rows can be plotted.
+    """
+    path = folder / PICTURE
+    spec = None if extra.missing() else charts.forgetting(results)
+    if spec is None:
+        path.unlink(missing_ok=True)
+        return None
+    write_atomically(path, extra.svg(spec | {"background": "white", "padding": 12}).encode())
+    return path
