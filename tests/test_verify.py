@@ -301,17 +301,20 @@ def test_on_another_machine_rows_are_compared_as_the_gate_does(submitted: Path, 
     assert found.ok
     assert "not on the same (processor: abacus → " in found.steps[-1].message
 
-    def all_hit(table: pa.Table) -> pa.Table:
-        hit = where(table, "finetune-s0", "hit@10", "retain")
-        values = np.where(hit, 1.0, table["value"].to_numpy()).astype(np.float32)
-        return table.set_column(table.schema.get_field_index("value"), "value", pa.array(values))
-
-    edit_users(folder, all_hit)
-    edit(folder, "finetune-s0", lambda r: measurement(r, "hit@10", "retain").update(value=1.0, interval=[1.0, 1.0]))
     (folder / "bootstrap.parquet").unlink()
-    failed = verify(submitted, folder, rerun=True)
-    assert set(failed) == {"re-run"}
-    assert "finetune: hit@10/retain is" in failed["re-run"] and "1 as submitted" in failed["re-run"]
+    for rate in (1.0, 0.0):  # claimed too high, and a rival's put too low
+
+        def same_for_all(table: pa.Table, rate: float = rate) -> pa.Table:
+            values = np.where(where(table, "finetune-s0", "hit@10", "retain"), rate, table["value"].to_numpy())
+            column = table.schema.get_field_index("value")
+            return table.set_column(column, "value", pa.array(values.astype(np.float32)))
+
+        edit_users(folder, same_for_all)
+        claimed = {"value": rate, "interval": [rate, rate]}
+        edit(folder, "finetune-s0", lambda r, to=claimed: measurement(r, "hit@10", "retain").update(to))  # type: ignore[misc]
+        failed = verify(submitted, folder, rerun=True)
+        assert set(failed) == {"re-run"}
+        assert "finetune: hit@10/retain is" in failed["re-run"] and f"{rate:g} as submitted" in failed["re-run"]
 
 
 def test_a_method_that_is_not_installed(submitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
