@@ -187,7 +187,8 @@ def cost(results: Results, width: int | str = 640) -> Spec | None:
                  "x2": {"field": "value"},
                  "color": _by_row(results, names, "color"),
                  "tooltip": [{"field": "row"}, {"field": "cost"}, {"field": "value", "format": ".3f"}]}},
-            {"mark": {"type": "rule", "aria": False, "strokeWidth": 1.5, "color": GREY}, "encoding": {"x": {"datum": 1}}},
+            {"mark": {"type": "rule", "aria": False, "strokeWidth": 1.5, "color": GREY},
+             "encoding": {"x": {"datum": 1}}},
         ],
     }  # fmt: skip
 

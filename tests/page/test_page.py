@@ -1,0 +1,230 @@
+"""The page in a browser: it sorts, filters, switches, opens records, draws, and asks nobody for anything."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_core_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.conftest import ROOT, vestige
+
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
+
+STRANGE = """fine"tune' <img src=x onerror="document.title='broken'"> </script><b>δοκιμή 忘却</b>"""
+"""A row's name that would break out of text, of an attribute and of a script."""
+
+ACCEPTED = ROOT / "leaderboards" / "ml-100k" / "accepted"
+PICTURES = ROOT / "test-output" / "page"
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of real results, one of whose rows has a strange name."""
+    root = tmp_path_factory.mktemp("page")
+    folder = Path(shutil.copytree(ACCEPTED, root / "results"))
+    for file in [folder / "board.json", *folder.glob("records/finetune-s?.json")]:
+        content = json.loads(file.read_text())
+        if "labels" in content:
+            content["labels"] = [STRANGE if label == "finetune" else label for label in content["labels"]]
+        else:
+            content["identity"]["label"] = STRANGE
+        file.write_text(json.dumps(content))
+    done = vestige("render", "ml-100k", "--html", "--out", folder, cache=root / "cache", cwd=root)
+    assert done.returncode == 0, done.stderr
+    return folder / "leaderboard.html"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def opened(browser: Browser, page_file: Path) -> Iterator[Page]:
+    """The page, whose console and network must stay silent."""
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    yield from _silent(page, page_file)
+
+
+def _silent(page: Page, file: Path) -> Iterator[Page]:
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: None if request.url.startswith("file:") else said.append(request.url))
+    page.goto(file.as_uri())
+    page.wait_for_function("document.querySelectorAll('figure.chart[data-drawn]').length === 4")
+    yield page
+    page.context.close()
+    assert [text for text in said if not text.startswith("blob:")] == []
+
+
+def labels(page: Page) -> list[str]:
+    return page.locator("#table tbody th button").all_inner_texts()
+
+
+def numbers(page: Page, column: int) -> list[float]:
+    """The visible values of a column, of rows that compete."""
+    cells = page.locator(f"#table tbody tr.competes td:nth-of-type({column})").all()
+    return [float(cell.get_attribute("data-order") or "nan") for cell in cells]
+
+
+def test_it_shows_what_the_table_shows(opened: Page) -> None:
+    text = (ROOT / "leaderboards" / "ml-100k" / "leaderboard.md").read_text()
+    row = next(line for line in text.splitlines() if line.startswith("| dual_memory (published)"))
+    value = row.split("|")[2].split()[0]
+    shown = opened.locator("tr[data-label='dual_memory (published)'] td").first.inner_text()
+    assert shown.split()[0] == value
+    assert len(labels(opened)) == 11
+
+
+def test_it_sorts_by_any_column_and_controls_stay_apart(opened: Page) -> None:
+    head = opened.locator("#table thead th").nth(1)
+    head.click()
+    assert numbers(opened, 1) == sorted(numbers(opened, 1), reverse=True)
+    assert head.get_attribute("aria-sort") == "descending"
+    # The same by keyboard.
+    head.locator("[tabindex], button").first.focus()
+    opened.keyboard.press("Enter")
+    assert numbers(opened, 1) == sorted(numbers(opened, 1))
+    kinds = [row.get_attribute("class") or "" for row in opened.locator("#table tbody tr").all()]
+    first = next(i for i, kind in enumerate(kinds) if "control" in kind.split())
+    assert all("control" in kind.split() for kind in kinds[first:]) and "first-control" in kinds[first]
+
+
+def test_it_filters_rows(opened: Page) -> None:
+    opened.fill("#filter", "DUAL")
+    assert labels(opened) == ["dual_memory (published)"]
+    assert opened.inner_text("#filtered") == "1 of 11 rows"
+    opened.fill("#filter", "")
+    opened.uncheck("#controls")
+    assert len(labels(opened)) == 4
+
+
+def test_columns_are_switched_by_group(opened: Page) -> None:
+    def heads() -> list[str]:
+        return [h.inner_text().strip() for h in opened.locator("#table thead th").all() if h.is_visible()]
+
+    first = heads()
+    assert "hit@10 retain" in first and "fidelity" not in first
+    opened.get_by_role("radio", name="What it still remembers").check()
+    assert "fidelity" in heads() and "hit@10 retain" not in heads()
+    opened.get_by_role("radio", name="All").check()
+    assert {"fidelity", "hit@10 retain", "AUC swap"} <= set(heads())
+
+
+def test_a_column_explains_itself_by_keyboard(opened: Page) -> None:
+    opened.locator("#table thead th").nth(1).locator("[tabindex], button").first.focus()
+    tip = opened.locator("[role=tooltip]")
+    assert tip.is_visible() and "among the first 10" in tip.inner_text() and "higher is better" in tip.inner_text()
+    opened.keyboard.press("Escape")
+    assert not tip.is_visible()
+
+
+def test_a_value_opens_its_record(opened: Page) -> None:
+    opened.locator("tr[data-label='dual_memory (published)'] td button").nth(1).click()
+    dialog = opened.get_by_role("dialog")
+    assert dialog.get_by_role("heading", level=2).inner_text() == "dual_memory (published)"
+    asked = dialog.locator("tr.asked")
+    assert asked.locator("th").inner_text() == "ndcg@10/retain"
+    record = json.loads((ACCEPTED / "records" / "dual-memory-published-s1.json").read_text())
+    value = next(
+        m["value"] for m in record["outcome"]["measurements"] if (m["metric"], m["view"]) == ("ndcg@10", "retain")
+    )
+    assert asked.locator("td").nth(1).inner_text().startswith(f"{value:.4g}")
+    dialog.get_by_text("Seed 0: machine, versions, keys").click()
+    assert '"torch"' in dialog.inner_text()
+    opened.keyboard.press("Escape")
+    assert not dialog.is_visible()
+
+
+def test_the_users_of_a_chosen_method_are_drawn(opened: Page) -> None:
+    before = opened.inner_html("#chart-users")
+    opened.select_option("#users-method", "dual_memory (published)")
+    opened.wait_for_function("document.querySelector('#chart-users').textContent.includes('dual_memory')")
+    opened.select_option("#users-value", "shift/forget")
+    opened.wait_for_function("document.querySelector('#chart-users').textContent.includes('suppressed')")
+    assert opened.inner_html("#chart-users") != before
+
+
+def test_strange_names_are_text(opened: Page) -> None:
+    assert STRANGE in labels(opened)
+    assert opened.title() == "MovieLens-100K, 100 users forgotten – Vestige"
+    assert opened.locator("main img, main b, dialog b").count() == 0
+    opened.locator("#table tbody th button").nth(labels(opened).index(STRANGE)).click()
+    assert opened.locator("#record-title").inner_text() == STRANGE
+    assert opened.locator("dialog img").count() == 0
+    opened.keyboard.press("Escape")
+    opened.select_option("#users-method", STRANGE)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_everybody_can_read_it(browser: Browser, page_file: Path, scheme: str, width: int) -> None:
+    page = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme).new_page()  # type: ignore[arg-type]
+    for ready in _silent(page, page_file):
+        assert ready.evaluate("document.documentElement.dataset.theme") == scheme
+        assert ready.evaluate("document.documentElement.scrollWidth") <= width, "the page must not scroll sideways"
+        for state in ("page", "record"):
+            if state == "record":
+                ready.locator("#table td button").first.click()
+            found = Axe().run(ready)["violations"]
+            assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == [], state
+        ready.keyboard.press("Escape")
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        ready.screenshot(path=PICTURES / f"{scheme}-{width}.png", full_page=True)
+        ready.click("#theme")
+        assert ready.evaluate("document.documentElement.dataset.theme") != scheme
+        ready.emulate_media(media="print")
+        assert not ready.locator("#theme").is_visible() and ready.locator("#table").is_visible()
+
+
+def test_the_accepted_boards_are_listed(browser: Browser, page_file: Path, tmp_path: Path) -> None:
+    for name in ("ml-100k", "quickstart"):
+        shutil.copytree(ROOT / "leaderboards" / name, tmp_path / "boards" / name)
+    done = vestige("index", "boards", cache=page_file.parent.parent / "cache", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    page = browser.new_page()
+    page.goto((tmp_path / "boards" / "index.html").as_uri())
+    assert page.locator("li h2").all_inner_texts() == [
+        json.loads((ROOT / "leaderboards" / name / "accepted" / "board.json").read_text())["title"]
+        for name in ("ml-100k", "quickstart")
+    ]
+    page.locator("li a").first.click()
+    page.wait_for_function("document.querySelectorAll('figure.chart[data-drawn]').length > 0")
+    page.get_by_role("link", name="Boards").click()
+    assert page.title() == "Boards – Vestige"
+    page.close()
+
+
+def test_it_is_served_on_this_machine_alone(browser: Browser, page_file: Path) -> None:
+    import signal
+    import subprocess
+    import sys
+    import urllib.request
+
+    words = [sys.executable, "-u", "-m", "vestige", "view", "ml-100k", "--out", str(page_file.parent), "--no-browser"]
+    env = {**os.environ, "VESTIGE_CACHE": str(page_file.parent.parent / "cache")}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=env) as running:
+        assert running.stdout is not None
+        address = running.stdout.readline().split()[1]
+        assert address.startswith("http://127.0.0.1:") and address.endswith("/results/leaderboard.html")
+        port = address.split(":")[2].split("/")[0]
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            assert b"MovieLens-100K" in answer.read()
+        taken = vestige(
+            "view", "ml-100k", "--out", page_file.parent, "--no-browser", "--port", port,
+            cache=page_file.parent.parent / "cache", cwd=page_file.parent,
+        )  # fmt: skip
+        assert taken.returncode == 2 and f"port {port} cannot be used" in taken.stderr
+        running.send_signal(signal.SIGINT)
+        assert running.wait(30) == 0

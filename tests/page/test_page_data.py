@@ -1,0 +1,164 @@
+"""What the page and the picture are made of: marks, plots, escapes and refusals; no browser needed."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import ROOT, vestige
+from tests.results.made import results
+from vestige import plugins
+from vestige.errors import InputError, MissingExtra
+from vestige.results.page import charts, data, extra
+from vestige.results.page.build import _named, _safe, page
+from vestige.results.page.explain import explain
+from vestige.results.page.index import index
+from vestige.results.page.picture import write_picture
+from vestige.results.page.serve import server
+from vestige.results.render import read_results, render
+from vestige.results.tables import markdown
+from vestige.results.verdicts import against_best
+
+HIT, NDCG = "hit@10/retain", "ndcg@10/retain"
+FORGET = "hit@10/forget"
+ACCEPTED = ROOT / "leaderboards" / "ml-100k" / "accepted"
+
+
+def board(**more):  # type: ignore[no-untyped-def]
+    """Base, gold, and two methods: one far better than the other on `retain`."""
+    rows = {
+        "do_nothing": {HIT: (0.30, 0.002), NDCG: (0.20, 0.002), FORGET: (0.5, 0.01)},
+        "retrain": {HIT: (0.30, 0.002), NDCG: (0.20, 0.002), FORGET: (0.3, 0.01)},
+        "good": {HIT: (0.299, 0.002), NDCG: (0.2, 0.002), FORGET: (0.31, 0.01), "hit@10:vs_gold/forget": (0.01, 0.01)},
+        "poor": {HIT: (0.20, 0.002), NDCG: (0.1, 0.002), FORGET: (0.2, 0.01), "hit@10:vs_gold/forget": (-0.1, 0.01)},
+        "control": {HIT: (0.30, 0.002), NDCG: (0.2, 0.002), FORGET: (0.3, 0.01), "hit@10:vs_gold/forget": (0.0, 0.01)},
+    }
+    return results({**rows, **more})
+
+
+def test_marks_are_the_verdicts_of_the_tables() -> None:
+    made = board()
+    shown = data.columns(made)
+    at = [column.name for column in shown].index(HIT)
+    cells = {row.label: row.cells[at] for row in data.rows(made, shown)}
+    assert cells["good"].is_best and not cells["poor"].is_best and not cells["do_nothing"].is_best
+    assert cells["good"].gold == "" and cells["good"].best == ""
+    assert cells["poor"].gold.startswith("differs from gold: -0.1000 (p < 0.001, Holm)")
+    assert "best method, good: -0.0990 (p < 0.001" in cells["poor"].best
+    assert cells["control"] == data.Cell(cells["control"].text, 0.3)
+
+
+def test_the_best_method_stands_before_those_that_are_worse() -> None:
+    best, compared = against_best(board(), HIT)
+    assert best == "good" and [c.label for c in compared] == ["poor"]
+    assert compared[0].difference.value == pytest.approx(-0.099)
+    alone = results({"do_nothing": {HIT: (0.3, 0.1)}, "retrain": {HIT: (0.3, 0.1)}, "one": {HIT: (0.2, 0.1)}})
+    assert against_best(alone, HIT) == ("one", []) or against_best(alone, HIT) == (None, [])
+
+
+def test_rows_that_compete_with_nobody_come_last() -> None:
+    made = board()
+    kinds = [row.control for row in data.rows(made, data.columns(made))]
+    assert kinds == sorted(kinds) and kinds[-1]
+
+
+def test_every_column_of_a_board_is_explained() -> None:
+    real = read_results(ACCEPTED)
+    assert [column.name for column in data.columns(real) if not explain(column.name)] == []
+
+
+def test_the_picture_has_a_mark_for_every_row_and_the_same_bytes(tmp_path: Path) -> None:
+    real = read_results(ACCEPTED)
+    first = write_picture(real, tmp_path)
+    assert first is not None
+    before = first.read_bytes()
+    assert write_picture(read_results(ACCEPTED), tmp_path) == first and first.read_bytes() == before
+    text = before.decode()
+    for label in ("do_nothing (base)", "retrain (gold)", "finetune", "dual_memory (published)", "recheck"):
+        assert label in text
+    spec = charts.forgetting(real)
+    assert spec is not None
+    rows = {row["row"]: row for row in spec["data"]["values"]}
+    assert rows["retrain (gold)"]["x"] == 0
+    pooled = real.pooled("finetune", "hit@10:vs_gold/forget")
+    assert pooled is not None and rows["finetune"]["x"] == pooled.value
+    assert "![" in markdown(real, first) and "](leaderboard.svg)" in markdown(real, first)
+    assert "leaderboard.svg" not in markdown(real)
+
+
+def test_a_board_of_one_row_has_no_plot_and_says_so(tmp_path: Path) -> None:
+    lonely = results({"do_nothing": {HIT: (0.3, 0.01), NDCG: (0.2, 0.01)}})
+    (tmp_path / "leaderboard.svg").write_text("an old one")
+    assert charts.forgetting(lonely) is None and write_picture(lonely, tmp_path) is None
+    assert not (tmp_path / "leaderboard.svg").exists()
+    assert "there is nothing to plot" in page(lonely, tmp_path)
+
+
+@given(st.text())
+def test_data_cannot_end_its_script(text: str) -> None:
+    safe = _safe(json.dumps({"name": text, "more": f"</script>{text}<!--"}, ensure_ascii=False))
+    assert "<" not in safe and json.loads(safe)["name"] == text
+
+
+def test_names_are_escaped_in_the_page(tmp_path: Path) -> None:
+    name = """a"b'<i>c</i>"""
+    made = board(**{name: {HIT: (0.1, 0.01), NDCG: (0.1, 0.01)}})
+    text = page(made, tmp_path)
+    assert "<i>c</i>" not in text
+    assert "a&#34;b&#39;&lt;i&gt;c&lt;/i&gt;" in text
+
+
+def test_the_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    text = page(board(), tmp_path)
+    outside = re.sub(r"<(script|style)[^>]*>.*?</\1>", "", text, flags=re.DOTALL)
+    assert not re.search(r"<(script|link|img|iframe)\b", outside)
+    assert not re.search(
+        r"<script[^>]+src=|@import|url\((?!['\"]?data:)", re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+    )
+
+
+def test_the_default_export_is_named() -> None:
+    assert _named("var a=1,b=2;export{a as one,b as default};\n") == "var a=1,b=2;const DataTable=b;\n"
+
+
+def test_without_the_extra_the_page_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(extra, "NEEDED", ("no_such_library",))
+    with pytest.raises(MissingExtra, match=r"pip install 'vestige\[html\]'"):
+        extra.require()
+    said: list[str] = []
+    written = render(board(), plugins.load(), tmp_path, said.append)
+    assert "html" not in written and (tmp_path / "leaderboard.md").exists()
+    assert len(said) == 1 and "left out" in said[0] and "vestige[html]" in said[0]
+    assert "leaderboard.svg" not in (tmp_path / "leaderboard.md").read_text()
+
+
+def test_without_the_extra_asking_for_the_page_is_one_sentence(tmp_path: Path) -> None:
+    folder = shutil.copytree(ACCEPTED, tmp_path / "results")
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['vl_convert'] = None\n")
+    done = vestige("render", "ml-100k", "--html", "--out", folder, cache=tmp_path, cwd=tmp_path, python_path=hidden)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.strip().splitlines()[-1].endswith("run: pip install 'vestige[html]'.")
+    assert "Traceback" not in done.stderr and not (Path(folder) / "leaderboard.html").exists()
+
+
+def test_nothing_to_show_is_one_sentence(tmp_path: Path) -> None:
+    for words in (
+        ("render", "ml-100k", "--html", "--out", "empty"),
+        ("index", "nowhere"),
+        ("view", "ml-100k", "--no-browser"),
+    ):
+        done = vestige(*words, cache=tmp_path, cwd=tmp_path)
+        assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1, (words, done.stderr)
+    with pytest.raises(InputError, match="run a board first"):
+        index(tmp_path)
+
+
+def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
+    with server(tmp_path, 0) as running, pytest.raises(InputError, match="choose another one with --port"):
+        server(tmp_path, running.server_address[1])
