@@ -1,5 +1,6 @@
 """The command line. Nothing heavy is imported until a command needs it, so `--help` answers at once."""
 
+import contextlib
 import signal
 import sys
 import traceback
@@ -183,7 +184,9 @@ def view(
     from vestige.results.render import read_results
 
     folder = _results_folder(board, out)
-    serve.view(write_page(read_results(folder), folder), port, browser, typer.echo)
+    page = write_page(read_results(folder), folder)
+    with contextlib.suppress(Interrupted):  # the way in which it ends
+        serve.view(page, port, browser, typer.echo)
 
 
 @app.command()

@@ -142,7 +142,7 @@ def recovery(results: Results, width: int | str = 640) -> Spec | None:
         "$schema": SCHEMA,
         "description": "Recovery by attack: one line an attack, one mark a row of the table.",
         "width": width,
-        "height": {"step": max(22, 8 * len(names)), "for": "position"},
+        "height": max(22, 8 * len(names)) * len(order),
         "data": {"values": rows},
         "layer": [
             {"mark": {"type": "rule", "aria": False, "strokeWidth": 2, "opacity": 0.4},
@@ -173,7 +173,7 @@ def cost(results: Results, width: int | str = 640) -> Spec | None:
         "$schema": SCHEMA,
         "description": "Cost of every method as a multiple of retraining's.",
         "width": width,
-        "height": {"step": max(26, 14 * len(names)), "for": "position"},
+        "height": max(26, 14 * len(names)) * len({row["cost"] for row in rows}),
         "data": {"values": rows},
         "layer": [
             {"mark": {"type": "bar", "height": {"band": 0.8}},

@@ -32,14 +32,11 @@ def server(folder: Path, port: int) -> http.server.ThreadingHTTPServer:
 
 
 def view(page: Path, port: int, browser: bool, say: Callable[[str], None]) -> None:
-    """Serves the page's folder and the one above, opens the page, and returns when it is interrupted."""
+    """Serves the page's folder and the one above, opens the page, and does not return until it is interrupted."""
     page = page.resolve()
     with server(page.parent.parent, port) as running:
         address = f"http://{HOST}:{running.server_address[1]}/{page.parent.name}/{page.name}"
         say(f"page: {address} (Ctrl-C ends it)")
         if browser:
             webbrowser.open(address)
-        try:
-            running.serve_forever()
-        except KeyboardInterrupt:
-            say("ended")
+        running.serve_forever()

@@ -132,7 +132,7 @@ function config() {
 async function plot(id, spec) {
   const place = byId(id);
   if (!place || !spec) return;
-  await vegaEmbed(place, { ...spec, width: "container", autosize: { type: "fit-x", contains: "padding" }, config: config() }, { actions: false, renderer: "svg", logLevel: 1 });
+  await vegaEmbed(place, { ...spec, width: place.clientWidth, autosize: { type: "fit-x", contains: "padding" }, config: config() }, { actions: false, renderer: "svg" });
   place.dataset.drawn = "yes";
 }
 function usersPlot() {
@@ -151,4 +151,12 @@ function draw() {
   usersPlot();
 }
 for (const id of ["users-method", "users-value"]) byId(id)?.addEventListener("change", usersPlot);
+let resizing;
+let width = innerWidth;
+addEventListener("resize", () => {
+  if (innerWidth === width) return; // a phone's bars come and go
+  width = innerWidth;
+  clearTimeout(resizing);
+  resizing = setTimeout(draw, 150);
+});
 paint();
