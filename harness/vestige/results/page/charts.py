@@ -240,5 +240,5 @@ def _by_row(results: Results, names: Sequence[str], channel: Literal["color", "s
         "type": "nominal",
         "title": None,
         "scale": {"domain": list(names), "range": [marks[name][place] for name in names]},
-        "legend": {"labelLimit": 260, "symbolLimit": 60},
+        "legend": {"labelLimit": 260, "symbolLimit": 60, "symbolOpacity": 1},
     }

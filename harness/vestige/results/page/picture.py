@@ -8,6 +8,13 @@ from vestige.results.pooling import Results
 
 PICTURE = "leaderboard.svg"
 
+LOOK = {
+    "background": "white",
+    # Room at the right: who draws the picture may have wider letters than who measured them.
+    "padding": {"left": 12, "top": 12, "bottom": 12, "right": 60},
+    "config": {"font": "Helvetica, Arial, sans-serif"},
+}
+
 
 def write_picture(results: Results, folder: Path) -> Path | None:
     """`leaderboard.svg`, forgetting against utility; the same bytes for the same results.
@@ -19,5 +26,5 @@ def write_picture(results: Results, folder: Path) -> Path | None:
     if spec is None:
         path.unlink(missing_ok=True)
         return None
-    write_atomically(path, extra.svg(spec | {"background": "white", "padding": 12}).encode())
+    write_atomically(path, extra.svg(spec | LOOK).encode())
     return path
