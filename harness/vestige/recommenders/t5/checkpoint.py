@@ -51,6 +51,19 @@ def find(name: str) -> Path:
         ) from error
 
 
+def read(folder: Path, dropout: float) -> tuple[T5ForConditionalGeneration, Any]:
+    """The weights and the tokenizer of a checkpoint.
+
+    Raises:
+        InputError: See `read_module` and `read_tokenizer`; or they do not belong together.
+    """
+    module, tokenizer = read_module(folder, dropout), read_tokenizer(folder)
+    rows = len(module.get_input_embeddings().weight)
+    if len(tokenizer) > rows:
+        raise InputError(f"{folder}: the tokenizer has {len(tokenizer)} tokens, and the weights only {rows}.")
+    return module, tokenizer
+
+
 def read_module(folder: Path, dropout: float) -> T5ForConditionalGeneration:
     """The weights in `folder`, with the given dropout.
 
@@ -108,10 +121,14 @@ def grow(module: T5ForConditionalGeneration, tokens: int, added: torch.Tensor, s
     """
     if len(added) == 0:
         return
-    known = module.get_input_embeddings().weight.shape[0]
-    first = int(added.min())
+    words, head = module.get_input_embeddings().weight, module.get_output_embeddings().weight
+    known, first = len(words), int(added.min())
     if tokens > known:
         module.resize_token_embeddings(tokens, mean_resizing=False)
+        if head is not words:  # as in T5 1.1, whose head is its own; resizing has tied it to the words
+            own = torch.nn.Parameter(torch.empty_like(module.get_input_embeddings().weight))
+            own.data[:known] = head.data
+            module.lm_head.weight = own
     generator = torch.Generator().manual_seed(seed)
     tables = [module.get_input_embeddings().weight, module.get_output_embeddings().weight]
     with torch.no_grad():

@@ -320,11 +320,8 @@ class T5Recommender:
         """
         model = cls.__new__(cls)
         model.config, model.catalogue, model.device = config, catalogue, resolve_device(device)
-        tokenizer = checkpoint.read_tokenizer(folder)
-        model._hold(
-            vocabulary.read(tokenizer, folder, catalogue, config.prompt == "text"),
-            checkpoint.read_module(folder, config.dropout),
-        )
+        module, tokenizer = checkpoint.read(folder, config.dropout)
+        model._hold(vocabulary.read(tokenizer, folder, catalogue, config.prompt == "text"), module)
         return model
 
     # -- inside -----------------------------------------------------------------------------------------------
@@ -339,8 +336,7 @@ class T5Recommender:
             self._hold(words, T5ForConditionalGeneration(T5Config(**_shape(config, len(words.tokenizer)))))
             return
         folder = checkpoint.find(config.init)
-        module = checkpoint.read_module(folder, config.dropout)
-        tokenizer = checkpoint.read_tokenizer(folder)
+        module, tokenizer = checkpoint.read(folder, config.dropout)
         words = vocabulary.with_items(tokenizer, catalogue, names, config.prompt == "text", f"init: {folder}")
         checkpoint.grow(module, len(words.tokenizer), torch.from_numpy(words.added), seed, config.init_scale)
         self._hold(words, module)
