@@ -243,6 +243,13 @@ def nothing_to_do() -> None:
     print(f"resuming   a second `vestige run quickstart` with nothing to do: {again:.1f} s")
 
 
+def names() -> None:
+    """Items of several tokens: exact scores against beams; see `benchmarks.naming`."""
+    from benchmarks.naming import naming
+
+    naming(seconds)
+
+
 def simulation() -> None:
     """Whether intervals hold the truth as often as they say; see `benchmarks.simulate`."""
     from benchmarks import simulate
@@ -262,6 +269,7 @@ def main() -> None:
     parts: dict[str, Callable[[], None]] = {
         "start-up": start_up,
         "scoring": scoring,
+        "naming": names,
         "overhead": outside_compute,
         "training": lambda: training(arguments.limit),
         "resuming": nothing_to_do,

@@ -337,6 +337,18 @@ def test_a_bad_checkpoint_is_one_sentence(
     assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_code_of_a_checkpoint_is_never_run(pretrained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "armed"
+    shutil.copytree(pretrained, folder)
+    (folder / "own.py").write_text(f"open({str(tmp_path / 'was_run')!r}, 'w')\nclass Own: ...\n")
+    for name, key in (("config.json", "AutoModelForSeq2SeqLM"), ("tokenizer_config.json", "AutoTokenizer")):
+        settings = json.loads((folder / name).read_text())
+        own = ["own.Own", "own.Own"] if key == "AutoTokenizer" else "own.Own"
+        (folder / name).write_text(json.dumps({**settings, "auto_map": {key: own, "AutoConfig": "own.Own"}}))
+    T5Recommender(config_for(folder), CATALOGUE).score(HISTORIES)
+    assert not (tmp_path / "was_run").exists()
+
+
 def test_a_name_that_leads_nowhere_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without a network: what the machine has is looked at first, and then the hub, which does not answer."""
     asked: list[dict[str, object]] = []

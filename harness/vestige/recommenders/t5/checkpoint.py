@@ -19,7 +19,7 @@ SECONDS = 10.0
 """How long the hub may take to answer, unless the environment of `huggingface_hub` says otherwise."""
 
 NEEDED = ("*.json", "*.safetensors", "*.model", "*.txt")
-"""Files of a checkpoint that are of use; a pickle is not even downloaded."""
+"""Files of a checkpoint that are of use; others, such as weights in other formats or code, are not even downloaded."""
 
 
 def find(name: str) -> Path:
@@ -78,7 +78,6 @@ def read_module(folder: Path, dropout: float) -> T5ForConditionalGeneration:
             folder,
             local_files_only=True,
             use_safetensors=True,
-            trust_remote_code=False,
             output_loading_info=True,
             dropout_rate=dropout,
             dtype=torch.float32,
@@ -103,7 +102,7 @@ def read_tokenizer(folder: Path) -> Any:
     if not any((folder / name).is_file() for name in ("tokenizer.json", "spiece.model")):
         raise InputError(f"{folder}: the tokenizer is missing (tokenizer.json or spiece.model).")
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # the tokenizers library raises plain exceptions
         raise InputError(f"{folder}: the tokenizer cannot be read ({' '.join(str(error).split())[:200]}).") from error
 
