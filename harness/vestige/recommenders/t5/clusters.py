@@ -26,7 +26,7 @@ def cluster_paths(sequences: Sequences, items: int, seed: int) -> list[Path]:
     catalogue order.
     """
     known = np.unique(sequences.items).astype(np.int64)
-    together = _together(sequences, items)[known][:, known]
+    together = _together(sequences, known)
     groups = [known[group] for group in _split(together, seed)] if len(known) else []
     unknown = np.setdiff1d(np.arange(items), known)
     paths: list[Path] = [()] * items
@@ -39,16 +39,17 @@ def cluster_paths(sequences: Sequences, items: int, seed: int) -> list[Path]:
     return paths
 
 
-def _together(sequences: Sequences, items: int) -> Any:
-    """Sparse [items, items]: how many rows hold both; nothing on the diagonal."""
+def _together(sequences: Sequences, known: IntArray) -> Any:
+    """Sparse [known, known]: how many rows hold both; nothing on the diagonal."""
     from scipy.sparse import csr_array
 
     row = np.repeat(np.arange(len(sequences)), sequences.lengths)
-    has = csr_array((np.ones(len(row)), (row, sequences.items)), shape=(len(sequences), items))
+    column = np.searchsorted(known, sequences.items)
+    has = csr_array((np.ones(len(row)), (row, column)), shape=(len(sequences), len(known)))
     has.data[:] = 1.0  # an item counts once a row
-    together = (has.T @ has).tolil()
+    together = csr_array(has.T @ has)
     together.setdiag(0.0)
-    return together.tocsr()
+    return together
 
 
 def _places(together: Any, seed: int) -> list[Path]:
