@@ -150,7 +150,7 @@ def training(limit: float) -> None:
                 encoder = theirs._encoder_input(histories.take(batch).tail(config.context))
                 decoder = torch.zeros((len(batch), 1), dtype=torch.long)
                 with torch.inference_mode():
-                    out.append(torch.log_softmax(theirs.logits(encoder, decoder)[:, 0], dim=-1).numpy())
+                    out.append(torch.log_softmax(theirs.token_logits(encoder, decoder)[:, 0], dim=-1).numpy())
             return np.concatenate(out)
 
         def save(self, folder: Path) -> None:
@@ -245,6 +245,13 @@ def nothing_to_do() -> None:
     print(f"resuming   a second `vestige run quickstart` with nothing to do: {again:.1f} s")
 
 
+def names() -> None:
+    """Items of several tokens: exact scores against beams; see `benchmarks.naming`."""
+    from benchmarks.naming import naming
+
+    naming(seconds)
+
+
 def simulation() -> None:
     """Whether intervals hold the truth as often as they say; see `benchmarks.simulate`."""
     from benchmarks import simulate
@@ -264,6 +271,7 @@ def main() -> None:
     parts: dict[str, Callable[[], None]] = {
         "start-up": start_up,
         "scoring": scoring,
+        "naming": names,
         "overhead": outside_compute,
         "training": lambda: training(arguments.limit),
         "resuming": nothing_to_do,

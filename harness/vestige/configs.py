@@ -2,7 +2,8 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 import pydantic
 
@@ -12,9 +13,20 @@ ConfigT = TypeVar("ConfigT", bound=pydantic.BaseModel)
 
 
 class Config(pydantic.BaseModel):
-    """The base of every configuration: frozen, and an unknown key is an error."""
+    """The base of every configuration: frozen, and an unknown key is an error.
+
+    Attributes:
+        files: Settings whose value may be a file or a folder. A result depends on what lies there, and not on where it
+            lies; a record keeps its name alone.
+    """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    files: ClassVar[tuple[str, ...]] = ()
+
+    def places(self) -> dict[str, Path]:
+        """Those of `files` that are there."""
+        named = {name: Path(str(getattr(self, name))).expanduser() for name in type(self).files}
+        return {name: place for name, place in named.items() if place.exists()}
 
 
 def validate(model: type[ConfigT], values: Mapping[str, Any], where: str) -> ConfigT:

@@ -262,6 +262,11 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
         place = values[table].get(key) if isinstance(values.get(table), dict) else None
         if isinstance(place, str):
             values[table][key] = str(file.parent / Path(place).expanduser())
+    for table, key in (("recommender", "init"), ("recommender", "items"), ("shadows", "init"), ("shadows", "items")):
+        # These may be words as well, such as the name of an index; so only what lies there is a path.
+        place = values[table].get(key) if isinstance(values.get(table), dict) else None
+        if isinstance(place, str) and (file.parent / Path(place).expanduser()).exists():
+            values[table][key] = str(file.parent / Path(place).expanduser())
     parent = values.get("extends")
     if not parent:
         return values

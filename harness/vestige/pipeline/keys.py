@@ -45,6 +45,23 @@ def source_digest(spec: Spec) -> str:
     return digest.hexdigest()
 
 
+def content_digest(place: Path) -> str:
+    """A digest of a file, or of all files in a folder and their names."""
+    inside = [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file())
+    stamps = tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in inside)
+    return _content_digest(place, stamps)
+
+
+@cache
+def _content_digest(place: Path, stamps: tuple[tuple[Path, int, int], ...]) -> str:
+    digest = hashlib.sha256()
+    for file, _, _ in stamps:
+        digest.update(file.relative_to(place).as_posix().encode() + b"\0")
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
 def _sources(module: str, seen: set[str]) -> Iterator[tuple[str, Path]]:
     if module in seen:
         return

@@ -9,7 +9,7 @@ from vestige.data.request import Part
 from vestige.pipeline.board import Board, Chosen, ChosenMethod, slug
 from vestige.pipeline.inputs import Inputs
 from vestige.pipeline.jobs import Job
-from vestige.pipeline.keys import key_of, library_versions, source_digest
+from vestige.pipeline.keys import content_digest, key_of, library_versions, source_digest
 from vestige.pipeline.store import Store
 from vestige.plugins import Plugins
 
@@ -241,7 +241,9 @@ class _Planner:
         return Cell(f"{slug(label)}-s{self.seed}", label, row, method, self.seed, job)
 
     def _job(self, stage: str, label: str, payload: dict[str, Any], needs: list[tuple[str, str]]) -> Job:
-        job = Job(stage, key_of(payload), f"{label}, seed {self.seed}", payload, tuple(dict.fromkeys(needs)))
+        job = Job(
+            stage, key_of(without_places(payload)), f"{label}, seed {self.seed}", payload, tuple(dict.fromkeys(needs))
+        )
         self.jobs.append(job)
         return job
 
@@ -256,14 +258,28 @@ def _device(name: str) -> str:
 
 
 def describe(chosen: Chosen[Any]) -> dict[str, Any]:
-    """A plugin as a key sees it: kind, name, version, digest of its sources, resolved configuration."""
-    return {
+    """A plugin as a key sees it: kind, name, version, digest of its sources, resolved configuration, files it reads."""
+    files = {name: content_digest(place) for name, place in chosen.config.places().items()}
+    described = {
         "kind": chosen.spec.kind,
         "name": chosen.spec.name,
         "version": chosen.spec.version,
         "digest": source_digest(chosen.spec),
         "config": chosen.config.model_dump(mode="json"),
     }
+    return {**described, "files": files} if files else described
+
+
+def without_places(value: Any) -> Any:
+    """A payload without where its files lie, which does not matter; what is in them stands in it as a digest."""
+    if isinstance(value, list):
+        return [without_places(one) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    inside = {key: without_places(one) for key, one in value.items()}
+    if isinstance(value.get("files"), Mapping):
+        inside["config"] = {key: one for key, one in inside["config"].items() if key not in value["files"]}
+    return inside
 
 
 def _model_needs(model: Mapping[str, Any]) -> list[tuple[str, str]]:

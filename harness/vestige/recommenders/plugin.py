@@ -13,7 +13,7 @@ def vestige_recommenders() -> list[RecommenderSpec]:
         RecommenderSpec(
             name="t5",
             version="1",
-            summary="T5 from scratch, one token an item, whole catalogue in one decoder step.",
+            summary="T5, from scratch or pretrained; items of one token or several, all of them scored exactly.",
             factory="vestige.recommenders.t5:T5Recommender",
             config=T5RecommenderConfig,
             presets=PRESETS,

@@ -165,13 +165,14 @@ def _plugin(plugins: Plugins, chosen: Chosen[Any]) -> PluginId:
         version=chosen.spec.version,
         distribution=origin.distribution,
         distribution_version=origin.distribution_version,
-        config=_portable(chosen.config.model_dump(mode="json")),
+        config=_portable(chosen.config.model_dump(mode="json"), *chosen.config.places()),
     )
 
 
-def _portable(values: dict[str, Any]) -> dict[str, Any]:
+def _portable(values: dict[str, Any], *files: str) -> dict[str, Any]:
     """Files by name only: where they lie is no part of a result."""
-    return {k: Path(v).name if k in ("path", "file") and isinstance(v, str) else v for k, v in values.items()}
+    keys = ("path", "file", *files)
+    return {k: Path(v).name if k in keys and isinstance(v, str) else v for k, v in values.items()}
 
 
 def _provenance() -> dict[str, Any]:
