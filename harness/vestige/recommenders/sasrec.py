@@ -12,6 +12,7 @@ the next item with one sampled negative; with the cross-entropy of all items the
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from vestige.progress import Progress
 from vestige.recommenders.contract import Catalogue, FitReport, FloatArray
 from vestige.recommenders.sasrec_config import SASRecConfig
 from vestige.recommenders.torch_tools import autocast, resolve_device
-from vestige.recommenders.training import IGNORED, descend
+from vestige.recommenders.training import IGNORED, Training, descend
 
 WEIGHTS = "model.safetensors"
 
@@ -68,7 +69,8 @@ class Block(nn.Module):
             query, key, value, is_causal=True, dropout_p=self.dropout if self.training else 0.0
         )
         states = states + self.drop(self.out(seen.transpose(1, 2).reshape(rows, positions, width)))
-        return states + self.drop(self.feed(self.between(states)))
+        states = states + self.drop(self.feed(self.between(states)))
+        return cast(torch.Tensor, states)
 
 
 class Network(nn.Module):
@@ -120,7 +122,9 @@ class SASRec:
         self, sequences: Sequences, passes: float, seed: int, progress: Progress, learning_rate: float | None = None
     ) -> FitReport:
         """Trains on from the present weights; see `vestige.recommenders.training.descend`."""
-        return descend(self, self.config, sequences, passes, seed, progress, learning_rate)
+        c = self.config
+        how = Training(c.batch_size, learning_rate or c.learning_rate, c.weight_decay, c.clip, c.amp)
+        return descend(self, how, sequences, passes, seed, progress)
 
     def loss(self, sequences: Sequences, rng: np.random.Generator) -> torch.Tensor:
         """The mean cross-entropy, in nats a position, of one random window of every sequence."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -20,8 +21,9 @@ IGNORED = -100
 BatchT = TypeVar("BatchT")
 
 
-class Training(Protocol):
-    """What a recommender's config says about its training."""
+@dataclass(frozen=True)
+class Training:
+    """AdamW's settings; `clip` bounds the norm of the gradients, `amp` is bfloat16 autocast."""
 
     batch_size: int
     learning_rate: float
@@ -51,12 +53,11 @@ class Teachable(Protocol[BatchT]):
 
 def descend(
     model: Teachable[BatchT],
-    config: Training,
+    how: Training,
     sequences: Sequences,
     passes: float,
     seed: int,
     progress: Progress,
-    learning_rate: float | None = None,
 ) -> FitReport:
     """Trains on from the present weights for `passes` passes (a fraction of one is allowed).
 
@@ -71,17 +72,15 @@ def descend(
         raise InputError("there is nothing to train on: no user has a training interaction.")
     deterministic(seed)
     rng = np.random.default_rng(seed)
-    per_pass = math.ceil(len(sequences) / config.batch_size)
+    per_pass = math.ceil(len(sequences) / how.batch_size)
     steps = max(1, math.ceil(passes * per_pass))
     parameters = [p for p in model.module.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        parameters, lr=learning_rate or config.learning_rate, weight_decay=config.weight_decay
-    )
+    optimizer = torch.optim.AdamW(parameters, lr=how.learning_rate, weight_decay=how.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, warm_then_linear(steps, min(100, steps // 10), 0.02))
     losses: list[float] = []
     flops = Flops(0.0, ())
     model.module.train()
-    for done, rows in enumerate(_forever(len(sequences), config.batch_size, rng)):
+    for done, rows in enumerate(_forever(len(sequences), how.batch_size, rng)):
         if done == steps:
             break
         batch = model.batch(sequences.take(rows), rng)
@@ -89,9 +88,9 @@ def descend(
             flops = count_flops(partial(_forward_backward, model, batch))
             model.module.zero_grad(set_to_none=True)
             deterministic(seed)
-        with autocast(model.device, config.amp):
+        with autocast(model.device, how.amp):
             loss = model.batch_loss(batch)
-        losses.append(step(optimizer, loss, parameters, config.clip))
+        losses.append(step(optimizer, loss, parameters, how.clip))
         schedule.step()
         if done % 20 == 0:
             progress(done / steps, f"loss {losses[-1]:.3f}")
