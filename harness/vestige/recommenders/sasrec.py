@@ -12,7 +12,6 @@ the next item with one sampled negative; with the cross-entropy of all items the
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -69,8 +68,8 @@ class Block(nn.Module):
             query, key, value, is_causal=True, dropout_p=self.dropout if self.training else 0.0
         )
         states = states + self.drop(self.out(seen.transpose(1, 2).reshape(rows, positions, width)))
-        states = states + self.drop(self.feed(self.between(states)))
-        return cast(torch.Tensor, states)
+        fed: torch.Tensor = self.drop(self.feed(self.between(states)))
+        return states + fed
 
 
 class Network(nn.Module):
