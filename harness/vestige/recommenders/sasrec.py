@@ -19,9 +19,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from vestige.data.sequences import IntArray, Sequences, padded
+from vestige.data.views import Queries
 from vestige.errors import InputError
 from vestige.progress import Progress
-from vestige.recommenders.contract import Catalogue, FitReport, FloatArray
+from vestige.recommenders.contract import Catalogue, FitReport, FloatArray, Transitions
 from vestige.recommenders.sasrec_config import SASRecConfig
 from vestige.recommenders.torch_tools import autocast, resolve_device
 from vestige.recommenders.training import IGNORED, Training, descend
@@ -40,6 +41,20 @@ class Windows:
 
     tokens: torch.Tensor
     targets: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which states answer.
+
+    Attributes:
+        tokens: int64 [rows, positions].
+        row, position: int64 [transitions].
+    """
+
+    tokens: torch.Tensor
+    row: torch.Tensor
+    position: torch.Tensor
 
 
 class Block(nn.Module):
@@ -124,6 +139,24 @@ class SASRec:
         c = self.config
         how = Training(c.batch_size, learning_rate or c.learning_rate, c.weight_decay, c.clip, c.amp)
         return descend(self, how, sequences, passes, seed, progress)
+
+    def transitions(self, sequences: Sequences, rng: np.random.Generator) -> Transitions:
+        """The transitions of one random window of every sequence, as training draws them."""
+        batch = self.batch(sequences, rng)
+        row, position = torch.nonzero(batch.targets != IGNORED, as_tuple=True)
+        return Transitions(Asked(batch.tokens, row, position), batch.targets[row, position], row)
+
+    def transitions_of(self, queries: Queries) -> Transitions:
+        """Every query's target after its history, as `score` reads it."""
+        tokens, last = self.question(queries.histories)
+        row = torch.arange(len(queries), device=self.device)
+        return Transitions(Asked(tokens, row, last), self._tensor(queries.targets), row)
+
+    def logits(self, transitions: Transitions) -> torch.Tensor:
+        """[transitions, items], differentiable; their log-softmax is what `score` gives."""
+        asked: Asked = transitions.inputs
+        with autocast(self.device, self.config.amp):
+            return self.module.project(self.module(asked.tokens)[asked.row, asked.position]).float()
 
     def loss(self, sequences: Sequences, rng: np.random.Generator) -> torch.Tensor:
         """The mean cross-entropy, in nats a position, of one random window of every sequence."""
