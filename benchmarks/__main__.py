@@ -150,7 +150,7 @@ def training(limit: float) -> None:
                 encoder = theirs._encoder_input(histories.take(batch).tail(config.context))
                 decoder = torch.zeros((len(batch), 1), dtype=torch.long)
                 with torch.inference_mode():
-                    out.append(torch.log_softmax(theirs.logits(encoder, decoder)[:, 0], dim=-1).numpy())
+                    out.append(torch.log_softmax(theirs.token_logits(encoder, decoder)[:, 0], dim=-1).numpy())
             return np.concatenate(out)
 
         def save(self, folder: Path) -> None:

@@ -70,7 +70,7 @@ def test_windows_show_no_target_before_it_is_asked() -> None:
     # What is asked at a position does not depend on what comes after it.
     changed = batch.decoder.clone()
     changed[0, 3:] = FIRST_ITEM + 19
-    before, after = (MODEL.logits(batch.encoder, decoder)[0, :3] for decoder in (batch.decoder, changed))
+    before, after = (MODEL.token_logits(batch.encoder, decoder)[0, :3] for decoder in (batch.decoder, changed))
     assert torch.allclose(before, after, atol=1e-5)
 
 
@@ -84,7 +84,7 @@ def test_scoring_agrees_with_the_training_view() -> None:
     """One decoder step on the last items is what teacher forcing computes at that position."""
     history = [7, 8, 9]
     batch = MODEL.windows(sequences([[*history, 10]]), np.asarray([0]))
-    forced = torch.log_softmax(MODEL.logits(batch.encoder, batch.decoder)[0, 3], dim=-1)
+    forced = torch.log_softmax(MODEL.token_logits(batch.encoder, batch.decoder)[0, 3], dim=-1)
     assert MODEL.score(sequences([history]))[0] == pytest.approx(forced.detach().numpy(), abs=1e-5)
 
 

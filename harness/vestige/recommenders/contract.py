@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from vestige.data.sequences import Sequences
+from vestige.data.views import Queries
 from vestige.progress import Progress
 
 if TYPE_CHECKING:
@@ -95,6 +96,54 @@ class Trainable(Protocol):
         self, sequences: Sequences, passes: float, seed: int, progress: Progress, learning_rate: float | None = None
     ) -> FitReport:
         """Goes on training from the present weights, by the same procedure as `fit`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """Given transitions (history → target), ready to be asked.
+
+    Attributes:
+        inputs: What the recommender that made them reads; nobody else needs to look into it.
+        targets: int64 [transitions], the item that came.
+        rows: int64 [transitions], the row of the sequences or queries that each belongs to.
+    """
+
+    inputs: Any
+    targets: "torch.Tensor"
+    rows: "torch.Tensor"
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@runtime_checkable
+class Differentiable(Protocol):
+    """A recommender whose scores a loss can be built on, whatever its architecture.
+
+    A method's loss is written with it once: a cross-entropy, a ratio to a frozen copy, a divergence from a teacher,
+    random labels. `vestige.recommenders.gradients` holds what such losses share.
+    """
+
+    @property
+    def module(self) -> "torch.nn.Module":
+        """The weights."""
+        ...
+
+    def transitions(self, sequences: Sequences, rng: np.random.Generator) -> Transitions:
+        """The transitions of one random window of every sequence, cut as training cuts them."""
+        ...
+
+    def transitions_of(self, queries: Queries) -> Transitions:
+        """Every query's target after its history, cut as `score` cuts it; in the order of the queries."""
+        ...
+
+    def logits(self, transitions: Transitions) -> "torch.Tensor":
+        """float32 [transitions, items], differentiable, over the whole catalogue.
+
+        Its log-softmax is what `score` gives for the same histories. Whether it is computed in training mode (with
+        dropout) is up to `module`.
+        """
         ...
 
 

@@ -79,9 +79,10 @@ class DualMemory:
         return DualMemoryModel.load(folder, main, side_of(main, copy.deepcopy(main.module)))
 
     def _lora(self, main: T5Recommender) -> LoraConfig:
-        blocks = main.config.layers
+        shape, blocks = main.module.config, len(main.module.decoder.block)
         last = range(max(0, blocks - self.config.lora_blocks), blocks)
-        targets = [f"decoder.block.{block}.layer.2.DenseReluDense.wi" for block in last]
+        names = ("wi_0", "wi_1") if shape.is_gated_act else ("wi",)
+        targets = [f"decoder.block.{block}.layer.2.DenseReluDense.{name}" for block in last for name in names]
         return LoraConfig(
             r=self.config.lora_r,
             lora_alpha=self.config.lora_alpha,  # type: ignore[arg-type]
@@ -271,4 +272,6 @@ def _positive_pools(task: Task, nearest: int) -> Sequences:
 def _t5(recommender: Recommender) -> T5Recommender:
     if not isinstance(recommender, T5Recommender):
         raise InputError("dual_memory needs the recommender 't5': its side memory is an adapter of T5's decoder.")
+    if not recommender.codes.single:
+        raise InputError("dual_memory needs one token an item, as its losses pick items by logit: items = 'tokens'.")
     return recommender

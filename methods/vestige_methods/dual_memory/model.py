@@ -1,5 +1,6 @@
 """The unlearned recommender: main memory, side memory and router, answering together."""
 
+import copy
 import hashlib
 import json
 from pathlib import Path
@@ -21,8 +22,7 @@ ADAPTER, ABOUT = "adapter", "dual_memory.json"
 
 def side_of(main: T5Recommender, module: Any) -> T5Recommender:
     """A recommender like `main` that answers with `module`, a T5 that carries the adapter."""
-    side = T5Recommender.__new__(T5Recommender)
-    side.config, side.catalogue, side.device = main.config, main.catalogue, main.device
+    side = copy.copy(main)
     side.module = module
     return side
 
@@ -106,13 +106,13 @@ class DualMemoryModel:
         (folder / ABOUT).write_text(json.dumps(about, indent=1))
 
     @classmethod
-    def load(cls, folder: Path, main: T5Recommender, copy: T5Recommender) -> "DualMemoryModel":
+    def load(cls, folder: Path, main: T5Recommender, twin: T5Recommender) -> "DualMemoryModel":
         """Reads what `save` wrote.
 
         Args:
             folder: Where it lies.
             main: The base.
-            copy: The base once more; it receives the adapter.
+            twin: The base once more; it receives the adapter.
 
         Raises:
             InputError: The folder is no dual memory, or belongs to another base.
@@ -123,7 +123,7 @@ class DualMemoryModel:
             raise InputError(f"{folder}: this is no dual memory ({ABOUT} cannot be read).") from error
         if about.get("base_sha256") != weights_checksum(main.module):
             raise InputError(f"{folder}: this dual memory belongs to another base than the one that was given.")
-        adapter = PeftModel.from_pretrained(copy.module, str(folder / ADAPTER))
+        adapter = PeftModel.from_pretrained(twin.module, str(folder / ADAPTER))
         router, threshold, layers, mode = routing.load_router(folder, main.device)
         return cls(main, adapter.eval(), router, threshold, layers, mode)
 
