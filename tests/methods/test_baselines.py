@@ -44,7 +44,9 @@ from vestige_methods.baselines.simnpo import simnpo_loss
 from vestige_methods.baselines.undial import lowered
 
 DATA = Synthetic(SyntheticConfig(users=60, items=40, events=16, tastes=4), Path()).load()
-TINY = SASRecConfig(d_model=16, d_ff=32, layers=1, dropout=0.0, passes=150, window=12, batch_size=16, learning_rate=1e-2)
+TINY = SASRecConfig(
+    d_model=16, d_ff=32, layers=1, dropout=0.0, passes=150, window=12, batch_size=16, learning_rate=1e-2
+)
 CATALOGUE = Catalogue(tuple(DATA.item_ids.tolist()))
 NAMES = [name for name, *_ in BASELINES]
 QUICK: Mapping[str, Mapping[str, Any]] = {
@@ -103,7 +105,7 @@ def retained_queries(task: Task) -> Queries:
     return Queries(cut, rows.items[rows.offsets[1:] - 1], rows.users)
 
 
-# -- every baseline -------------------------------------------------------------------------------------------------
+# -- every baseline --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -159,16 +161,13 @@ def test_a_recommender_without_gradients_is_refused_in_a_sentence(world, name: s
 def test_batches_of_f_hold_nothing_of_r(world) -> None:
     task = task_of(world)
     batches = Batches(world[1], task, 16)
-    if task.kind == "users":
-        allowed = set(task.forget_sequences.items.tolist())
-    else:
-        allowed = set(task.forget.targets.tolist())
+    allowed = set((task.forget_sequences.items if task.kind == "users" else task.forget.targets).tolist())
     for _ in range(5):
         assert set(batches.forget().targets.tolist()) <= allowed
         assert set(batches.retain().targets.tolist()) <= set(task.retained.items.tolist())
 
 
-# -- their formulas ---------------------------------------------------------------------------------------------------
+# -- their formulas --------------------------------------------------------------------------------------------------
 
 
 def test_npo_is_gradient_ascent_where_beta_is_small_and_lets_go_where_all_is_forgotten() -> None:
@@ -250,7 +249,7 @@ def test_conjugate_gradients_solve_the_equation() -> None:
     assert left < 1e-9
 
 
-# -- their characters ---------------------------------------------------------------------------------------------------
+# -- their characters ------------------------------------------------------------------------------------------------
 
 
 def test_gradient_ascent_stops_at_its_rule_and_destroys_without_it(world) -> None:
@@ -277,7 +276,9 @@ def test_undial_has_an_end_and_gradient_difference_has_none(world) -> None:
 
 def test_bad_teacher_makes_the_forgotten_uniform(world) -> None:
     task, found = run(world, "bad_teacher", steps=150)
-    entropy = [-(np.exp(s) * s).sum(axis=1).mean() for s in (m.score(task.forget.histories) for m in (world[1], found.model))]
+    entropy = [
+        -(np.exp(s) * s).sum(axis=1).mean() for s in (m.score(task.forget.histories) for m in (world[1], found.model))
+    ]
     assert entropy[1] > entropy[0] + 0.3
 
 
@@ -407,6 +408,10 @@ def test_a_frozen_teacher_does_not_move(world) -> None:
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
-    for config, key in ((configs.NPOConfig, "beta"), (configs.GradDiffConfig, "retain_weight"), (configs.SSDConfig, "alpha")):
+    for config, key in (
+        (configs.NPOConfig, "beta"),
+        (configs.GradDiffConfig, "retain_weight"),
+        (configs.SSDConfig, "alpha"),
+    ):
         with pytest.raises(ValueError, match=key):
             config(**{key: -1.0})

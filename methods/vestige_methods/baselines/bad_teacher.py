@@ -2,8 +2,8 @@
 
     minimise α KL(p_o ‖ p_θ) on R + γ KL(p_untrained ‖ p_θ) on F
 
-Chundawat et al., "Can Bad Teaching Induce Forgetting? Unlearning in Deep Networks Using an Incompetent Teacher", AAAI 2023
-(arXiv 2205.08096). An untrained teacher is nearly uniform; gold is not, so the forgotten stand out.
+Chundawat et al., "Can Bad Teaching Induce Forgetting? Unlearning in Deep Networks Using an Incompetent Teacher",
+AAAI 2023 (arXiv 2205.08096). An untrained teacher is nearly uniform; gold is not, so the forgotten stand out.
 """
 
 import torch

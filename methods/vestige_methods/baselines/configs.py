@@ -145,7 +145,7 @@ class InfluenceConfig(Config):
 
 
 class E2URecConfig(DescentConfig):
-    """LoRA's `rank`, `lora_alpha`; α (`suppression`) of the forgetting teacher; `augment_steps`: of the model tuned on F.
+    """LoRA's `rank` and `lora_alpha`; `suppression`: α of the forgetting teacher; `augment_steps`: of tuning on F.
 
     `forget_weight`, `retain_weight`, `distil`: of the forgetting teacher, the cross-entropy and the divergence from the
     original on R.

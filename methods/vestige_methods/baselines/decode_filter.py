@@ -2,9 +2,9 @@
 
     log p(y⁻ | history) = −∞, as far as numbers go,   where the history is one of F's, and y⁻ what F had after it
 
-It recognises an exact training history by its hash, as `uniform_on_f` does, and sends the forgotten item to the end of the
-list; all other answers are the base's. Guardrails of this kind are compared in Thaker et al., "Guardrail Baselines for
-Unlearning in LLMs", 2024 (arXiv 2403.03329).
+It recognises an exact training history by its hash, as `uniform_on_f` does, and sends the forgotten item to the end
+of the list; all other answers are the base's. Guardrails of this kind are compared in Thaker et al., "Guardrail
+Baselines for Unlearning in LLMs", 2024 (arXiv 2403.03329).
 """
 
 from pathlib import Path
@@ -76,7 +76,7 @@ def _matches(asked: Words, listed: Words) -> tuple[IntArray, IntArray]:
     """All pairs (query, entry of the list) with the same hash; the list is sorted."""
     key = np.dtype([("high", np.uint64), ("low", np.uint64)])
     wanted, known = (np.ascontiguousarray(h).view(key)[:, 0] for h in (asked, listed))
-    first, last = (np.searchsorted(known, wanted, side) for side in ("left", "right"))  # type: ignore[call-overload]
+    first, last = (np.searchsorted(known, wanted, side) for side in ("left", "right"))
     counts = last - first
     rows = np.repeat(np.arange(len(wanted)), counts)
     entries = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(first, counts)

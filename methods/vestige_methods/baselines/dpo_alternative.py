@@ -2,12 +2,14 @@
 
     minimise mean_F −(2/β) log σ(β [log p_θ(y⁺)/p_o(y⁺) − log p_θ(y⁻)/p_o(y⁻)]) + α CE_r
 
-y⁻ is the forgotten item, y⁺ one that the user keeps, or one drawn from all that is retained. Rafailov et al., "Direct
-Preference Optimization", NeurIPS 2023 (arXiv 2305.18290); for forgetting in Maini et al., "TOFU" (arXiv 2401.06121) and, with
-several alternatives, AltPO (Mekala et al., COLING 2025, arXiv 2409.13474). It writes a new answer where there should be none.
+y⁻ is the forgotten item, y⁺ one that the user keeps, or one drawn from all that is retained. Rafailov et al.,
+"Direct Preference Optimization", NeurIPS 2023 (arXiv 2305.18290); for forgetting in Maini et al., "TOFU" (arXiv
+2401.06121) and, with several alternatives, AltPO (Mekala et al., COLING 2025, arXiv 2409.13474). It writes a new
+answer where there should be none.
 """
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn.functional import logsigmoid
 
@@ -33,7 +35,9 @@ class DPOAlternative:
         """
         model, c = differentiable(task, "dpo_alternative"), self.config
         if c.alternative == "own" and task.kind == "users":
-            raise InputError("alternative = 'own' needs items that a user keeps, but whole users are forgotten; use 'any'.")
+            raise InputError(
+                "alternative = 'own' needs items that users keep, but whole users are forgotten; use 'any'."
+            )
         original = frozen(model)
         rng = np.random.default_rng(task.seed)
 
@@ -48,7 +52,7 @@ class DPOAlternative:
 
         return descend(task, model, c, loss)
 
-    def _alternatives(self, task: Task, forget: Transitions, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    def _alternatives(self, task: Task, forget: Transitions, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """int64 [transitions]: an item each that is not the forgotten one."""
         pool = task.retained.items
         if self.config.alternative == "own":
@@ -58,4 +62,5 @@ class DPOAlternative:
         # The first of four draws that differs; where all are the same (hardly ever), the next item of the catalogue.
         first = same.argmin(axis=0)
         chosen = drawn[first, np.arange(len(forget))]
-        return np.where(same.all(axis=0), (chosen + 1) % len(task.catalogue), chosen)
+        better: npt.NDArray[np.int64] = np.where(same.all(axis=0), (chosen + 1) % len(task.catalogue), chosen)
+        return better

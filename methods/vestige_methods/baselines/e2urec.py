@@ -2,9 +2,9 @@
 
     on R: CE + distil·KL(p_o ‖ p_θ);    on F: CE(softmax(z_o − α relu(z_aug − z_o)), softmax(z_θ))
 
-z_aug are the logits of the original tuned on F for some more steps: what rises there is what F taught. Wang et al., "Towards
-Efficient and Effective Unlearning of Large Language Models for Recommendation", 2024 (arXiv 2403.03536). The adapter is merged
-into the weights at the end, so that what is handed back is an ordinary checkpoint.
+z_aug are the logits of the original tuned on F for some more steps: what rises there is what F taught. Wang et al.,
+"Towards Efficient and Effective Unlearning of Large Language Models for Recommendation", 2024 (arXiv 2403.03536).
+The adapter is merged into the weights at the end, so that what is handed back is an ordinary checkpoint.
 """
 
 import torch
@@ -44,7 +44,7 @@ class E2URec:
         augmented.module.requires_grad_(False)
         torch.manual_seed(task.seed)
         lora = LoraConfig(r=c.rank, lora_alpha=c.lora_alpha, lora_dropout=0.0, target_modules="all-linear")  # type: ignore[arg-type]
-        adapter = get_peft_model(model.module, lora)  # type: ignore[arg-type]
+        adapter = get_peft_model(model.module, lora)
 
         def loss(forget: Transitions, retain: Transitions) -> torch.Tensor:
             with torch.no_grad():

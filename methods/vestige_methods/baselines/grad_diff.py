@@ -2,8 +2,9 @@
 
     minimise −γ CE_f + α CE_r
 
-Liu, Liu and Stone, "Continual Learning and Private Unlearning", CoLLAs 2022 (arXiv 2203.12817); as GradDiff in Maini et al.,
-"TOFU", COLM 2024 (arXiv 2401.06121). The first term has no lower bound, so the number of steps decides.
+Liu, Liu and Stone, "Continual Learning and Private Unlearning", CoLLAs 2022 (arXiv 2203.12817); as GradDiff in
+Maini et al., "TOFU", COLM 2024 (arXiv 2401.06121). The first term has no lower bound, so the number of steps
+decides.
 """
 
 import torch

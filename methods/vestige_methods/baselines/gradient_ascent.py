@@ -2,9 +2,9 @@
 
     minimise −CE_f(θ),   stop as soon as CE_f(θ) ≥ CE_f(o) + rise
 
-Jang et al., "Knowledge Unlearning for Mitigating Privacy Risks in Language Models", ACL 2023 (arXiv 2210.01504), who stop
-where the forgotten is as unlikely as what was never seen; here that is a rise in nats. Nothing holds on to the rest, so
-utility falls with it.
+Jang et al., "Knowledge Unlearning for Mitigating Privacy Risks in Language Models", ACL 2023 (arXiv 2210.01504),
+who stop where the forgotten is as unlikely as what was never seen; here that is a rise in nats. Nothing holds on to
+the rest, so utility falls with it.
 """
 
 import torch

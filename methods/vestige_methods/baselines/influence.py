@@ -2,11 +2,12 @@
 
     θ = θ_o + scale · (H + λI)⁻¹ g,   g = (|F| / |R|) ∇CE_f(θ_o),   H = ∇²CE_r(θ_o)
 
-Removing F moves the optimum of the mean loss by that much, to first order (Koh and Liang, ICML 2017, arXiv 1703.04730; Guo et
-al., "Certified Data Removal", ICML 2020, arXiv 1911.03030). On the items' embeddings alone it is the selection of SCIF (Li et al.,
-"Selective and Collaborative Influence Function for Efficient Recommendation Unlearning", 2023, arXiv 2304.10199). The system is
-solved by conjugate gradients with products of H and a vector; H is the Gauss–Newton matrix, which has no negative
-curvature, so that the solver is sound (Martens, "Deep Learning via Hessian-free Optimization", ICML 2010).
+Removing F moves the optimum of the mean loss by that much, to first order (Koh and Liang, ICML 2017, arXiv
+1703.04730; Guo et al., "Certified Data Removal", ICML 2020, arXiv 1911.03030). On the items' embeddings alone it is
+the selection of SCIF (Li et al., "Selective and Collaborative Influence Function for Efficient Recommendation
+Unlearning", 2023, arXiv 2304.10199). The system is solved by conjugate gradients with products of H and a vector; H
+is the Gauss–Newton matrix, which has no negative curvature, so that the solver is sound (Martens, "Deep Learning
+via Hessian-free Optimization", ICML 2010).
 """
 
 from collections.abc import Callable
@@ -48,7 +49,7 @@ class Influence:
         step, residual = found[0]
         with torch.no_grad():
             for weight, by in zip(weights, step, strict=True):
-                weight += self.config.scale * by
+                weight.add_(by, alpha=self.config.scale)
         notes = {
             "length of the step": self.config.scale * _dot(step, step) ** 0.5,
             "what is left of the equation": residual,
@@ -86,7 +87,7 @@ class Influence:
             loss = ce(model, model.transitions_of(task.forget.take(rows))) * len(rows) / len(task.forget)
             for sum_, g in zip(total, torch.autograd.grad(loss, weights, allow_unused=True), strict=True):
                 if g is not None:
-                    sum_ += g
+                    sum_.add_(g)
         return total
 
 
@@ -112,8 +113,8 @@ def conjugate_gradients(
         along = product(direction)
         length = left / _dot(direction, along)
         for x_, r, d, a in zip(x, residual, direction, along, strict=True):
-            x_ += length * d
-            r -= length * a
+            x_.add_(d, alpha=length)
+            r.sub_(a, alpha=length)
         now = _dot(residual, residual)
         direction = [r + now / left * d for r, d in zip(residual, direction, strict=True)]
         left = now
@@ -123,13 +124,14 @@ def conjugate_gradients(
 def _gauss_newton(
     model: Differentiable, batches: list[Transitions], weights: Vector, damping: float, vector: Vector
 ) -> Vector:
-    """(JᵀQJ + λI) v: J of the logits, Q the curvature of the mean cross-entropy in them; two backward passes for J v."""
+    """(JᵀQJ + λI) v: J of the logits, Q the curvature of the mean cross-entropy in them."""
     out = [damping * v for v in vector]
     count = sum(map(len, batches))
     for batch in batches:
         with sdpa_kernel(SDPBackend.MATH):  # the fused kernels of attention have no second derivative
             logits = model.logits(batch)
         probabilities = torch.softmax(logits, dim=-1).detach()
+        # J v by two backward passes: the first is linear in a dummy, whose derivative the second takes.
         dummy = torch.zeros_like(logits, requires_grad=True)
         back = torch.autograd.grad(logits, weights, dummy, create_graph=True, allow_unused=True)
         used = [(b, v) for b, v in zip(back, vector, strict=True) if b is not None]
@@ -138,7 +140,7 @@ def _gauss_newton(
         bent = (bent - probabilities * bent.sum(dim=-1, keepdim=True)) / count
         for sum_, g in zip(out, torch.autograd.grad(logits, weights, bent, allow_unused=True), strict=True):
             if g is not None:
-                sum_ += g
+                sum_.add_(g)
     return out
 
 

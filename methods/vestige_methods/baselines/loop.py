@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -25,7 +26,7 @@ def differentiable(task: Task, method: str) -> Differentiable:
         InputError: It has no gradients.
     """
     if not isinstance(task.recommender, Differentiable):
-        raise InputError(f"{method} needs a recommender with gradients (the protocol Differentiable); this one has none.")
+        raise InputError(f"{method} needs a recommender with gradients (protocol Differentiable); this one has none.")
     return task.recommender
 
 
@@ -63,7 +64,7 @@ class Batches:
         rows = self._draw(len(self._task.retained))
         return self._model.transitions(self._task.retained.take(rows), self._rng)
 
-    def _draw(self, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    def _draw(self, count: int) -> npt.NDArray[np.int64]:
         return self._rng.permutation(count)[: self._size]
 
 

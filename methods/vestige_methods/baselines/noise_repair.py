@@ -4,8 +4,9 @@
     reset:   the share of weights with the smallest |∂CE_r/∂θ| is drawn anew
     then     minimise CE_r
 
-After the entries SEIF (noise) and Kookmin (reset) of the NeurIPS 2023 competition, as told by Triantafillou et al., "Are We
-Making Progress in Unlearning?", arXiv 2406.09073. Neither looks at F: what is not rehearsed is to be forgotten.
+After the entries SEIF (noise) and Kookmin (reset) of the NeurIPS 2023 competition, as told by Triantafillou et al.,
+"Are We Making Progress in Unlearning?", arXiv 2406.09073. Neither looks at F: what is not rehearsed is to be
+forgotten.
 """
 
 import torch
@@ -49,7 +50,7 @@ class NoiseRepair:
         for weight in model.module.parameters():
             if weight.dim() > 1:
                 drawn = torch.randn(weight.shape, generator=generator).to(weight.device)
-                weight += self.config.noise * weight.std() * drawn
+                weight.add_(drawn, alpha=self.config.noise * float(weight.std()))
 
     def _reset(self, model: Differentiable, task: Task) -> None:
         fresh = task.fresh()

@@ -2,8 +2,8 @@
 
     minimise γ CE(random y ≠ y⁻) on F + α CE_r
 
-Golatkar, Achille and Soatto, "Eternal Sunshine of the Spotless Net", CVPR 2020 (arXiv 1911.04933), as a baseline; a new item is
-drawn at every step. What it teaches is noise, which has to be learned too.
+Golatkar, Achille and Soatto, "Eternal Sunshine of the Spotless Net", CVPR 2020 (arXiv 1911.04933), as a baseline; a
+new item is drawn at every step. What it teaches is noise, which has to be learned too.
 """
 
 import torch

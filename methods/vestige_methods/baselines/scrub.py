@@ -2,8 +2,8 @@
 
     max step: minimise −KL(p_o ‖ p_θ) on F;    min step: minimise distil·KL(p_o ‖ p_θ) + α CE on R
 
-Kurmanji et al., "Towards Unbounded Machine Unlearning", NeurIPS 2023 (arXiv 2302.09880). Max steps come first and by turns;
-min steps alone end it, to repair.
+Kurmanji et al., "Towards Unbounded Machine Unlearning", NeurIPS 2023 (arXiv 2302.09880). Max steps come first and
+by turns; min steps alone end it, to repair.
 """
 
 import torch

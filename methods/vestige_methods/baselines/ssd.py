@@ -2,8 +2,8 @@
 
     where I_F > α I_all:   θ ← min(λ I_all / I_F, 1) θ
 
-I is the diagonal of the Fisher information of each set. Foster, Schoepf and Brintrup, "Fast Machine Unlearning Without
-Retraining Through Selective Synaptic Dampening", AAAI 2024 (arXiv 2308.07707).
+I is the diagonal of the Fisher information of each set. Foster, Schoepf and Brintrup, "Fast Machine Unlearning
+Without Retraining Through Selective Synaptic Dampening", AAAI 2024 (arXiv 2308.07707).
 """
 
 from collections.abc import Iterator
@@ -12,11 +12,10 @@ from functools import partial
 import numpy as np
 import torch
 
-from vestige.data.sequences import Sequences
 from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Differentiable, Transitions
 from vestige.recommenders.gradients import fisher
-from vestige.recommenders.torch_tools import Flops, count_flops, deterministic
+from vestige.recommenders.torch_tools import count_flops, deterministic
 from vestige_methods.baselines.configs import SSDConfig
 from vestige_methods.baselines.loop import Batches, differentiable
 

@@ -2,8 +2,9 @@
 
     minimise CE(softmax(z_o − β·1[y]), softmax(z_θ)) on F + α CE_r
 
-Dong et al., "UNDIAL: Self-Distillation with Adjusted Logits for Robust Unlearning in Large Language Models", NAACL 2025 (arXiv
-2402.10052). The target is a distribution, so there is an end to it; how far down it lies is β's choice, and not gold's.
+Dong et al., "UNDIAL: Self-Distillation with Adjusted Logits for Robust Unlearning in Large Language Models", NAACL
+2025 (arXiv 2402.10052). The target is a distribution, so there is an end to it; how far down it lies is β's choice,
+and not gold's.
 """
 
 import torch
