@@ -34,6 +34,7 @@ BUILT_IN = (
     "vestige.observers.plugin",
     "vestige_datasets.plugin",
     "vestige_methods.plugin",
+    "vestige_methods.baselines.plugin",
     "vestige_metrics.plugin",
     "vestige_metrics.attacks.plugin",
 )

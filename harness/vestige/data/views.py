@@ -39,6 +39,10 @@ class Queries:
     def __len__(self) -> int:
         return len(self.targets)
 
+    def take(self, rows: IntArray) -> "Queries":
+        """The given queries, in the given order."""
+        return Queries(self.histories.take(rows), self.targets[rows], self.users[rows])
+
 
 @dataclass(frozen=True)
 class Views:

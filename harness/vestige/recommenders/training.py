@@ -1,0 +1,111 @@
+"""How every torch recommender is trained: AdamW on one random window of every sequence a pass."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+
+from vestige.data.sequences import IntArray, Sequences
+from vestige.errors import InputError
+from vestige.progress import Progress
+from vestige.recommenders.contract import FitReport
+from vestige.recommenders.torch_tools import Flops, autocast, count_flops, deterministic, step, warm_then_linear
+
+IGNORED = -100
+"""Target of a position without a loss."""
+
+BatchT = TypeVar("BatchT")
+
+
+@dataclass(frozen=True)
+class Training:
+    """AdamW's settings; `clip` bounds the norm of the gradients, `amp` is bfloat16 autocast."""
+
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    clip: float
+    amp: bool
+
+
+class Teachable(Protocol[BatchT]):
+    """A torch recommender that makes batches of sequences and knows their loss."""
+
+    device: str
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """The weights."""
+        ...
+
+    def batch(self, sequences: Sequences, rng: np.random.Generator) -> BatchT:
+        """One random window of every sequence."""
+        ...
+
+    def batch_loss(self, batch: BatchT) -> torch.Tensor:
+        """The mean cross-entropy of a batch, in nats a position."""
+        ...
+
+
+def descend(
+    model: Teachable[BatchT],
+    how: Training,
+    sequences: Sequences,
+    passes: float,
+    seed: int,
+    progress: Progress,
+) -> FitReport:
+    """Trains on from the present weights for `passes` passes (a fraction of one is allowed).
+
+    Linear warm-up over a tenth of the steps (100 at most), then linear decay to a fiftieth of the learning rate. The
+    module is left in evaluation mode.
+
+    Raises:
+        InputError: There are no sequences.
+        FloatingPointError: The loss is not finite.
+    """
+    if len(sequences) == 0:
+        raise InputError("there is nothing to train on: no user has a training interaction.")
+    deterministic(seed)
+    rng = np.random.default_rng(seed)
+    per_pass = math.ceil(len(sequences) / how.batch_size)
+    steps = max(1, math.ceil(passes * per_pass))
+    parameters = [p for p in model.module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=how.learning_rate, weight_decay=how.weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, warm_then_linear(steps, min(100, steps // 10), 0.02))
+    losses: list[float] = []
+    flops = Flops(0.0, ())
+    model.module.train()
+    for done, rows in enumerate(_forever(len(sequences), how.batch_size, rng)):
+        if done == steps:
+            break
+        batch = model.batch(sequences.take(rows), rng)
+        if done == 0:
+            flops = count_flops(partial(_forward_backward, model, batch))
+            model.module.zero_grad(set_to_none=True)
+            deterministic(seed)
+        with autocast(model.device, how.amp):
+            loss = model.batch_loss(batch)
+        losses.append(step(optimizer, loss, parameters, how.clip))
+        schedule.step()
+        if done % 20 == 0:
+            progress(done / steps, f"loss {losses[-1]:.3f}")
+    model.module.eval()
+    last = float(np.mean(losses[-per_pass:]))
+    return FitReport(passes, steps, last, steps * flops.count, flops.uncounted)
+
+
+def _forward_backward(model: Teachable[BatchT], batch: BatchT) -> None:
+    model.batch_loss(batch).backward()
+
+
+def _forever(rows: int, size: int, rng: np.random.Generator) -> Iterator[IntArray]:
+    """Batches of row numbers, every row once a pass, in a new order each pass."""
+    while True:
+        order = rng.permutation(rows)
+        for start in range(0, rows, size):
+            yield order[start : start + size]

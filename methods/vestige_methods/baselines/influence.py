@@ -1,0 +1,148 @@
+"""influence: one Newton step towards where training without F would have ended.
+
+    θ = θ_o + scale · (H + λI)⁻¹ g,   g = (|F| / |R|) ∇CE_f(θ_o),   H = ∇²CE_r(θ_o)
+
+Removing F moves the optimum of the mean loss by that much, to first order (Koh and Liang, ICML 2017, arXiv
+1703.04730; Guo et al., "Certified Data Removal", ICML 2020, arXiv 1911.03030). On the items' embeddings alone it is
+the selection of SCIF (Li et al., "Selective and Collaborative Influence Function for Efficient Recommendation
+Unlearning", 2023, arXiv 2304.10199). The system is solved by conjugate gradients with products of H and a vector; H
+is the Gauss–Newton matrix, which has no negative curvature, so that the solver is sound (Martens, "Deep Learning
+via Hessian-free Optimization", ICML 2010).
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from vestige.errors import InputError
+from vestige.methods import Task, Unlearned
+from vestige.recommenders.contract import Differentiable, Transitions
+from vestige.recommenders.torch_tools import count_flops, deterministic
+from vestige_methods.baselines.configs import InfluenceConfig
+from vestige_methods.baselines.loop import ce, differentiable, numbers
+
+AT_ONCE = 64
+"""Forgotten transitions, or retained sequences, of one pass."""
+
+Vector = list[torch.Tensor]
+
+
+class Influence:
+    """See the module's docstring."""
+
+    def __init__(self, config: InfluenceConfig) -> None:
+        self.config = config
+
+    def unlearn(self, task: Task) -> Unlearned:
+        """Takes the step on all weights, or on the items' embeddings."""
+        model = differentiable(task, "influence")
+        if len(task.forget) == 0:
+            return Unlearned(task.recommender, notes={"length of the step": 0.0}, flops=0.0)
+        deterministic(task.seed)
+        model.module.eval()
+        weights = self._weights(model, task)
+        found: list[tuple[Vector, float]] = []
+        flops = count_flops(partial(self._solve, model, task, weights, found))
+        step, residual = found[0]
+        with torch.no_grad():
+            for weight, by in zip(weights, step, strict=True):
+                weight.add_(by, alpha=self.config.scale)
+        notes = {
+            "length of the step": self.config.scale * _dot(step, step) ** 0.5,
+            "what is left of the equation": residual,
+        }
+        return Unlearned(task.recommender, numbers(weights), notes, flops.count, flops.uncounted)
+
+    def _weights(self, model: Differentiable, task: Task) -> Vector:
+        """All weights, or the embeddings with a row for each item; weights that are shared count once."""
+        if self.config.layers == "all":
+            return [p for p in model.module.parameters() if p.requires_grad]
+        tables = [m.weight for m in model.module.modules() if isinstance(m, torch.nn.Embedding)]
+        items = {id(table): table for table in tables if len(table) >= len(task.catalogue)}
+        if not items:
+            raise InputError("layers = 'items': this recommender has no embedding with a row for each item; use 'all'.")
+        return list(items.values())
+
+    def _solve(self, model: Differentiable, task: Task, weights: Vector, found: list[tuple[Vector, float]]) -> None:
+        rng = np.random.default_rng(task.seed)
+        rows = rng.permutation(len(task.retained))[: self.config.sequences]
+        retained = [
+            model.transitions(task.retained.take(rows[start : start + AT_ONCE]), rng)
+            for start in range(0, len(rows), AT_ONCE)
+        ]
+        # F's share of the mean loss: (1/n) Σ over F, with n the number of transitions that stay.
+        share = len(task.forget) / len(task.retained.items)
+        towards = [share * g for g in self._gradient(model, task, weights)]
+        curvature = partial(_gauss_newton, model, retained, weights, self.config.damping)
+        found.append(conjugate_gradients(curvature, towards, self.config.iterations))
+
+    def _gradient(self, model: Differentiable, task: Task, weights: Vector) -> Vector:
+        """∇CE_f over all forgotten transitions."""
+        total = [torch.zeros_like(w) for w in weights]
+        for start in range(0, len(task.forget), AT_ONCE):
+            rows = np.arange(start, min(start + AT_ONCE, len(task.forget)))
+            loss = ce(model, model.transitions_of(task.forget.take(rows))) * len(rows) / len(task.forget)
+            for sum_, g in zip(total, torch.autograd.grad(loss, weights, allow_unused=True), strict=True):
+                if g is not None:
+                    sum_.add_(g)
+        return total
+
+
+def conjugate_gradients(
+    product: Callable[[Vector], Vector], right: Vector, iterations: int, tolerance: float = 1e-4
+) -> tuple[Vector, float]:
+    """Solves A x = b (Hestenes and Stiefel, 1952).
+
+    Args:
+        product: A times a vector; A is symmetric and positive definite.
+        right: b.
+
+    Returns:
+        x, and ‖b − A x‖ / ‖b‖, by the recurrence.
+    """
+    x = [torch.zeros_like(b) for b in right]
+    residual = [b.clone() for b in right]
+    direction = [b.clone() for b in right]
+    whole = left = _dot(right, right)
+    for _ in range(iterations):
+        if left <= tolerance**2 * whole:
+            break
+        along = product(direction)
+        length = left / _dot(direction, along)
+        for x_, r, d, a in zip(x, residual, direction, along, strict=True):
+            x_.add_(d, alpha=length)
+            r.sub_(a, alpha=length)
+        now = _dot(residual, residual)
+        direction = [r + now / left * d for r, d in zip(residual, direction, strict=True)]
+        left = now
+    return x, (left / whole) ** 0.5 if whole else 0.0
+
+
+def _gauss_newton(
+    model: Differentiable, batches: list[Transitions], weights: Vector, damping: float, vector: Vector
+) -> Vector:
+    """(JᵀQJ + λI) v: J of the logits, Q the curvature of the mean cross-entropy in them."""
+    out = [damping * v for v in vector]
+    count = sum(map(len, batches))
+    for batch in batches:
+        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels of attention have no second derivative
+            logits = model.logits(batch)
+        probabilities = torch.softmax(logits, dim=-1).detach()
+        # J v by two backward passes: the first is linear in a dummy, whose derivative the second takes.
+        dummy = torch.zeros_like(logits, requires_grad=True)
+        back = torch.autograd.grad(logits, weights, dummy, create_graph=True, allow_unused=True)
+        used = [(b, v) for b, v in zip(back, vector, strict=True) if b is not None]
+        (forward,) = torch.autograd.grad([b for b, _ in used], dummy, [v for _, v in used], retain_graph=True)
+        bent = probabilities * forward
+        bent = (bent - probabilities * bent.sum(dim=-1, keepdim=True)) / count
+        for sum_, g in zip(out, torch.autograd.grad(logits, weights, bent, allow_unused=True), strict=True):
+            if g is not None:
+                sum_.add_(g)
+    return out
+
+
+def _dot(one: Vector, other: Vector) -> float:
+    return float(sum((a * b).sum() for a, b in zip(one, other, strict=True)))

@@ -1,0 +1,139 @@
+"""The optimizer loop of the baselines: every step sees some transitions of F and some of R."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn.functional import cross_entropy
+
+from vestige.errors import InputError
+from vestige.methods import Task, Unlearned
+from vestige.recommenders.contract import Differentiable, Scorer, Transitions
+from vestige.recommenders.torch_tools import Flops, count_flops, deterministic, step
+from vestige_methods.baselines.configs import DescentConfig
+
+Loss = Callable[[Transitions, Transitions], torch.Tensor]
+"""A scalar to descend on, of a batch of forgotten and one of retained transitions."""
+
+
+def differentiable(task: Task, method: str) -> Differentiable:
+    """The task's recommender, whose losses can be written down.
+
+    Raises:
+        InputError: It has no gradients.
+    """
+    if not isinstance(task.recommender, Differentiable):
+        raise InputError(f"{method} needs a recommender with gradients (protocol Differentiable); this one has none.")
+    return task.recommender
+
+
+def ce(model: Differentiable, transitions: Transitions) -> torch.Tensor:
+    """CE, the mean cross-entropy of the targets, in nats."""
+    return cross_entropy(model.logits(transitions), transitions.targets)
+
+
+def kl(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
+    """KL(softmax(teacher) ‖ softmax(student)), the mean over rows, of logits [rows, items]."""
+    teacher = torch.log_softmax(teacher, dim=-1)
+    return (teacher.exp() * (teacher - torch.log_softmax(student, dim=-1))).sum(dim=-1).mean()
+
+
+class Batches:
+    """Draws transitions of F and of R by a seed.
+
+    Whole users are asked about a random window of each; of single interactions, each forgotten one after what the user
+    keeps before it.
+    """
+
+    def __init__(self, model: Differentiable, task: Task, size: int) -> None:
+        self._model, self._task, self._size = model, task, size
+        self._rng = np.random.default_rng(task.seed)
+
+    def forget(self) -> Transitions:
+        """A batch of F."""
+        if self._task.kind == "users":
+            rows = self._draw(len(self._task.forget_sequences))
+            return self._model.transitions(self._task.forget_sequences.take(rows), self._rng)
+        return self._model.transitions_of(self._task.forget.take(self._draw(len(self._task.forget))))
+
+    def retain(self) -> Transitions:
+        """A batch of R."""
+        rows = self._draw(len(self._task.retained))
+        return self._model.transitions(self._task.retained.take(rows), self._rng)
+
+    def _draw(self, count: int) -> npt.NDArray[np.int64]:
+        return self._rng.permutation(count)[: self._size]
+
+
+def descend(
+    task: Task,
+    model: Differentiable,
+    config: DescentConfig,
+    loss: Loss,
+    answers: Scorer | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    notes: Mapping[str, float] | None = None,
+    extra: Flops | None = None,
+) -> Unlearned:
+    """Descends on `loss` with AdamW for `config.steps`, or until `stop`.
+
+    Args:
+        answers: What is handed back; the task's recommender unless given.
+        stop: Asked after each step.
+        notes, extra: What the method noted and spent before.
+
+    Returns:
+        The model, with its mode set to evaluation, and what it cost. An empty request gives it back as it was.
+
+    Raises:
+        FloatingPointError: The loss is not finite.
+    """
+    answers = answers or task.recommender
+    if len(task.forget) == 0:
+        return Unlearned(answers, notes={"steps": 0}, flops=0.0)
+    deterministic(task.seed)
+    batches = Batches(model, task, config.batch_size)
+    parameters = [p for p in model.module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=0.0)
+    per_step = count_flops(partial(_backward, loss, batches.forget(), batches.retain()))
+    model.module.zero_grad(set_to_none=True)
+    deterministic(task.seed)
+    value, done = math.nan, 0
+    model.module.train()
+    for done in range(1, config.steps + 1):
+        value = step(optimizer, loss(batches.forget(), batches.retain()), parameters, config.clip)
+        if done % 10 == 0:
+            task.progress(done / config.steps, f"loss {value:.3f}")
+        if stop():
+            break
+    model.module.eval()
+    return Unlearned(
+        answers,
+        trainable_parameters=sum(p.numel() for p in parameters),
+        notes={**(notes or {}), "steps": done, "loss of the last step": value},
+        flops=done * per_step.count + (extra.count if extra else 0.0),
+        uncounted=tuple(sorted({*per_step.uncounted, *(extra.uncounted if extra else ())})),
+    )
+
+
+def numbers(parameters: Iterable[torch.Tensor]) -> int:
+    """How many there are in all."""
+    return sum(p.numel() for p in parameters)
+
+
+def _backward(loss: Loss, forget: Transitions, retain: Transitions) -> None:
+    loss(forget, retain).backward()
+
+
+@torch.no_grad()
+def mean_ce(model: Differentiable, task: Task, at_once: int = 256) -> float:
+    """CE_f, the mean over all forgotten transitions, in evaluation mode; 0 where there are none."""
+    model.module.eval()
+    total = 0.0
+    for start in range(0, len(task.forget), at_once):
+        rows = np.arange(start, min(start + at_once, len(task.forget)))
+        total += float(ce(model, model.transitions_of(task.forget.take(rows)))) * len(rows)
+    return total / max(len(task.forget), 1)

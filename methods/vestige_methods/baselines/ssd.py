@@ -1,0 +1,72 @@
+"""ssd: selective synaptic dampening. Weakens the weights that matter more to F than to everything; no training.
+
+    where I_F > α I_all:   θ ← min(λ I_all / I_F, 1) θ
+
+I is the diagonal of the Fisher information of each set. Foster, Schoepf and Brintrup, "Fast Machine Unlearning
+Without Retraining Through Selective Synaptic Dampening", AAAI 2024 (arXiv 2308.07707).
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import torch
+
+from vestige.methods import Task, Unlearned
+from vestige.recommenders.contract import Differentiable, Transitions
+from vestige.recommenders.gradients import fisher
+from vestige.recommenders.torch_tools import count_flops, deterministic
+from vestige_methods.baselines.configs import SSDConfig
+from vestige_methods.baselines.loop import Batches, differentiable
+
+AT_ONCE = 4
+"""Sequences of a batch; the gradient of every transition is taken by itself, through the whole batch."""
+
+
+class SSD:
+    """See the module's docstring."""
+
+    def __init__(self, config: SSDConfig) -> None:
+        self.config = config
+
+    def unlearn(self, task: Task) -> Unlearned:
+        """Dampens in one step."""
+        model = differentiable(task, "ssd")
+        if len(task.forget) == 0:
+            return Unlearned(task.recommender, notes={"dampened": 0.0}, flops=0.0)
+        deterministic(task.seed)
+        model.module.eval()
+        found: list[dict[str, torch.Tensor]] = []
+        flops = [count_flops(partial(self._fisher, model, task, of, found)) for of in ("forget", "all")]
+        of_forget, of_all = found
+        dampened = 0
+        with torch.no_grad():
+            for name, weight in model.module.named_parameters():
+                if name in of_forget:
+                    chosen = of_forget[name] > self.config.alpha * of_all[name]
+                    ratio = self.config.dampening * of_all[name] / of_forget[name].clamp_min(1e-30)
+                    weight[chosen] *= ratio.clamp_max(1.0)[chosen]
+                    dampened += int(chosen.sum())
+        numbers = sum(p.numel() for p in model.module.parameters())
+        return Unlearned(
+            task.recommender,
+            numbers,
+            {"share of weights dampened": dampened / numbers},
+            sum(f.count for f in flops),
+            tuple(sorted({name for f in flops for name in f.uncounted})),
+        )
+
+    def _fisher(self, model: Differentiable, task: Task, of: str, found: list[dict[str, torch.Tensor]]) -> None:
+        found.append(fisher(model, self._batches(model, task, of)))
+
+    def _batches(self, model: Differentiable, task: Task, of: str) -> Iterator[Transitions]:
+        """Transitions of F, or of R and F as they are mixed in training, until there are enough."""
+        batches = Batches(model, task, AT_ONCE)
+        rng = np.random.default_rng(task.seed)
+        share = len(task.forget) / (len(task.forget) + len(task.retained.items))
+        seen = 0
+        while seen < self.config.transitions:
+            batch = batches.forget() if of == "forget" or rng.random() < share else batches.retain()
+            seen += max(len(batch), 1)
+            yield batch
+            task.progress(min(seen / self.config.transitions, 1.0), f"Fisher information of {of}")

@@ -1,0 +1,417 @@
+"""The baselines: each does what its formula says, touches nothing else, and is known by its characteristic property."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from vestige import plugins
+from vestige.data.request import HoldoutConfig, Part, RequestConfig, draw, training
+from vestige.data.sequences import sequences
+from vestige.data.views import Queries
+from vestige.errors import InputError
+from vestige.measuring.ranks import hit_at
+from vestige.methods import Budget, Loads, Task, Unlearned
+from vestige.pipeline.tasks import make_task
+from vestige.progress import silent
+from vestige.recommenders.contract import Catalogue
+from vestige.recommenders.gradients import frozen
+from vestige.recommenders.popularity import Popularity
+from vestige.recommenders.popularity_config import PopularityConfig
+from vestige.recommenders.sasrec import SASRec
+from vestige.recommenders.sasrec_config import SASRecConfig
+from vestige.recommenders.scoring import rank_queries
+from vestige.specs import MethodSpec
+from vestige_datasets.configs import SyntheticConfig
+from vestige_datasets.synthetic import Synthetic
+from vestige_methods.baselines import configs
+from vestige_methods.baselines.e2urec import without
+from vestige_methods.baselines.influence import conjugate_gradients
+from vestige_methods.baselines.loop import Batches, ce, kl, mean_ce
+from vestige_methods.baselines.npo import npo_loss
+from vestige_methods.baselines.pcgrad import surgery
+from vestige_methods.baselines.plugin import BASELINES
+from vestige_methods.baselines.random_label import another
+from vestige_methods.baselines.simnpo import simnpo_loss
+from vestige_methods.baselines.undial import lowered
+
+DATA = Synthetic(SyntheticConfig(users=60, items=40, events=16, tastes=4), Path()).load()
+TINY = SASRecConfig(
+    d_model=16, d_ff=32, layers=1, dropout=0.0, passes=150, window=12, batch_size=16, learning_rate=1e-2
+)
+CATALOGUE = Catalogue(tuple(DATA.item_ids.tolist()))
+NAMES = [name for name, *_ in BASELINES]
+QUICK: Mapping[str, Mapping[str, Any]] = {
+    "gradient_ascent": {"steps": 60, "learning_rate": 2e-3},
+    "ssd": {"transitions": 200, "alpha": 1.5},
+    "influence": {"sequences": 32, "iterations": 10, "damping": 0.05},
+    "task_vector": {"steps": 10, "learning_rate": 2e-3},
+    "noise_repair": {"steps": 60, "learning_rate": 5e-3},
+    "e2urec": {"steps": 40, "augment_steps": 20, "learning_rate": 1e-2},
+    "scrub": {"steps": 40, "max_steps": 12, "learning_rate": 2e-3},
+    "decode_filter": {},
+}
+"""Settings that fit the small world; the others take 40 steps at 2e-3."""
+
+
+def method(name: str, **more: Any) -> Any:
+    spec = plugins.load().get(MethodSpec, name)
+    settings = QUICK.get(name, {"steps": 40, "learning_rate": 2e-3})
+    return spec.load()(spec.config(**{**settings, **more}))
+
+
+@pytest.fixture(scope="module", params=["users", "interactions"])
+def world(request):
+    split = draw(DATA, RequestConfig(kind=request.param, count=8, percent=20), HoldoutConfig(), 0)
+    base = SASRec(TINY, CATALOGUE)
+    base.fit(training(DATA, split, [Part.RETAINED, Part.FORGET]), 0, silent)
+    return split, base
+
+
+def task_of(world, model: Any = None, seed: int = 1) -> Task:
+    split, base = world
+    return make_task(
+        DATA, split, Part.FORGET, recommender=model or copy.deepcopy(base), seed=seed, device="cpu",
+        budget=Budget(passes=3, seconds=1.0), progress=silent, fresh=lambda: SASRec(TINY, CATALOGUE),
+    )  # fmt: skip
+
+
+def run(world, name: str, **more: Any) -> tuple[Task, Unlearned]:
+    task = task_of(world)
+    return task, method(name, **more).unlearn(task)
+
+
+def remembered(model: Any, task: Task) -> float:
+    """hit@1 of the forgotten transitions."""
+    above, equal = rank_queries(model, task.forget, len(CATALOGUE))
+    return float(hit_at(above, equal, 1).mean())
+
+
+def ce_of(model: Any, queries: Queries) -> float:
+    return float(-model.score(queries.histories)[np.arange(len(queries)), queries.targets].mean())
+
+
+def retained_queries(task: Task) -> Queries:
+    rows = task.retained
+    cut = rows.slices(np.arange(len(rows)), np.zeros(len(rows), np.int64), rows.lengths - 1)
+    return Queries(cut, rows.items[rows.offsets[1:] - 1], rows.users)
+
+
+# -- every baseline --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_deterministic_comes_back_from_its_files_and_scores_the_catalogue(world, name: str, tmp_path) -> None:
+    task, found = run(world, name)
+    histories = task.forget.histories
+    scores = found.model.score(histories)
+    assert scores.shape == (len(task.forget), len(CATALOGUE)) and np.isfinite(scores).all()
+    assert np.exp(scores.astype(np.float64)).sum(axis=1) == pytest.approx(np.ones(len(scores)), abs=1e-4)
+    assert np.array_equal(run(world, name)[1].model.score(histories), scores)
+    found.model.save(tmp_path)
+    made = method(name)
+    if isinstance(made, Loads):
+        again = made.load(tmp_path, copy.deepcopy(world[1]))
+    else:
+        again = SASRec.load(tmp_path, TINY, CATALOGUE, "cpu")
+    assert again.score(histories) == pytest.approx(scores, abs=1e-5)
+    assert found.flops is not None and np.isfinite(found.flops)
+    assert all(isinstance(value, int | float) for value in found.notes.values())
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("noise_repair", "task_vector", "bad_teacher")])
+def test_it_forgets_something_and_keeps_most(world, name: str) -> None:
+    """More of the forgotten is lost than of the retained; how much is what a board measures."""
+    task, found = run(world, name)
+    base = world[1]
+    lost = ce_of(found.model, task.forget) - ce_of(base, task.forget)
+    paid = ce_of(found.model, retained_queries(task)) - ce_of(base, retained_queries(task))
+    assert lost > 0.02 and lost > paid
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_request_leaves_the_base_as_it_was(world, name: str) -> None:
+    task = task_of(world)
+    nobody = np.zeros(0, np.int64)
+    empty = replace(
+        task,
+        forget=task.forget.take(nobody),
+        forget_sequences=task.forget_sequences.take(nobody),
+        forget_mask=task.forget_mask[:0],
+    )
+    histories = retained_queries(task).histories
+    assert np.array_equal(method(name).unlearn(empty).model.score(histories), world[1].score(histories))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "decode_filter"])
+def test_a_recommender_without_gradients_is_refused_in_a_sentence(world, name: str) -> None:
+    task = task_of(world, Popularity(PopularityConfig(), CATALOGUE, "cpu"))
+    with pytest.raises(InputError, match=f"{name} needs a recommender with gradients"):
+        method(name).unlearn(task)
+
+
+def test_batches_of_f_hold_nothing_of_r(world) -> None:
+    task = task_of(world)
+    batches = Batches(world[1], task, 16)
+    allowed = set((task.forget_sequences.items if task.kind == "users" else task.forget.targets).tolist())
+    for _ in range(5):
+        assert set(batches.forget().targets.tolist()) <= allowed
+        assert set(batches.retain().targets.tolist()) <= set(task.retained.items.tolist())
+
+
+# -- their formulas --------------------------------------------------------------------------------------------------
+
+
+def test_npo_is_gradient_ascent_where_beta_is_small_and_lets_go_where_all_is_forgotten() -> None:
+    now = torch.tensor([-1.0, -2.0], requires_grad=True)
+    original = torch.tensor([-1.0, -1.5])
+    # −(2/β) log σ(−β r), by hand: r = 0 and −0.5, β = 2.
+    by_hand = -(np.log(1 / (1 + np.exp(0.0))) + np.log(1 / (1 + np.exp(-1.0)))) / 2
+    assert float(npo_loss(now.detach(), original, 2.0)) == pytest.approx(by_hand)
+    (gentle,) = torch.autograd.grad(npo_loss(now, original, 1e-3), now)
+    assert gentle.tolist() == pytest.approx([0.5, 0.5], abs=1e-3)  # that of mean log p
+    far = torch.tensor([-30.0, -30.0], requires_grad=True)
+    (gone,) = torch.autograd.grad(npo_loss(far, original, 1.0), far)
+    assert gone.abs().max() < 1e-8
+
+
+def test_simnpo_by_hand() -> None:
+    now = torch.tensor([-2.0])
+    assert float(simnpo_loss(now, 0.5, 0.3, length=2)) == pytest.approx(
+        -(2 / 0.5) * float(np.log(1 / (1 + np.exp(-(0.5 / 2 * 2.0 - 0.3)))))
+    )
+
+
+@given(st.integers(0, 5), st.floats(0, 8))
+def test_undial_lowers_one_item_and_keeps_the_proportions_of_the_others(target: int, beta: float) -> None:
+    logits = torch.linspace(-1, 2, 6)[None]
+    before, after = torch.softmax(logits, -1)[0], lowered(logits, torch.tensor([target]), beta)[0]
+    assert float(after.sum()) == pytest.approx(1, abs=1e-5)
+    rest = [i for i in range(6) if i != target]
+    assert (after[rest] / before[rest]).std() < 1e-4
+    odds = (after[target] / after[rest[0]]) / (before[target] / before[rest[0]])
+    assert float(torch.log(odds)) == pytest.approx(-beta, abs=1e-3)
+
+
+def test_e2urec_takes_away_what_rose_and_nothing_else() -> None:
+    original = torch.tensor([[1.0, 0.0, -1.0]])
+    augmented = torch.tensor([[3.0, -5.0, -1.0]])
+    assert torch.allclose(without(original, augmented, 0.5), torch.softmax(torch.tensor([[0.0, 0.0, -1.0]]), -1))
+    assert torch.allclose(without(original, augmented, 0.0), torch.softmax(original, -1))
+
+
+def test_kl_by_hand_and_zero_between_equals() -> None:
+    one, other = torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, -1.0]])
+    p, q = (torch.softmax(x, -1) for x in (one, other))
+    assert float(kl(one, other)) == pytest.approx(float((p * (p / q).log()).sum()), abs=1e-6)
+    assert float(kl(one, one + 3)) == pytest.approx(0, abs=1e-6)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_pcgrad_never_works_against_either(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    one, other = (torch.from_numpy(rng.standard_normal(4)) for _ in range(2))
+    found = surgery(one, other)
+    if one @ other >= 0:
+        assert torch.equal(found, one + other)
+    else:
+        assert found @ one >= -1e-9 and found @ other >= -1e-9
+
+
+def test_random_labels_are_every_other_item_alike() -> None:
+    targets = torch.full((8000,), 3)
+    drawn = another(targets, 5, torch.Generator().manual_seed(0))
+    counts = torch.bincount(drawn, minlength=5)
+    assert counts[3] == 0 and counts.sum() == 8000
+    assert (counts[[0, 1, 2, 4]].float() / 2000 - 1).abs().max() < 0.1
+
+
+def test_conjugate_gradients_solve_the_equation() -> None:
+    rng = np.random.default_rng(0)
+    root = torch.from_numpy(rng.standard_normal((6, 6)))
+    matrix = root @ root.T + 0.1 * torch.eye(6, dtype=torch.float64)
+    right = torch.from_numpy(rng.standard_normal(6))
+
+    def product(v: list[torch.Tensor]) -> list[torch.Tensor]:
+        flat = matrix @ torch.cat([part.flatten() for part in v])
+        return [flat[:2], flat[2:].reshape(2, 2)]
+
+    x, left = conjugate_gradients(product, [right[:2], right[2:].reshape(2, 2)], 50, 1e-10)
+    assert torch.allclose(torch.cat([part.flatten() for part in x]), torch.linalg.solve(matrix, right), atol=1e-6)
+    assert left < 1e-9
+
+
+# -- their characters ------------------------------------------------------------------------------------------------
+
+
+def test_gradient_ascent_stops_at_its_rule_and_destroys_without_it(world) -> None:
+    base = world[1]
+    task, found = run(world, "gradient_ascent", rise=0.3)
+    reached = mean_ce(base, task) + 0.3
+    assert found.notes["CE_f to reach"] == pytest.approx(reached, abs=1e-5)
+    assert found.notes["steps"] < 60
+    _, ruined = run(world, "gradient_ascent", rise=1e6, steps=150)
+    assert ruined.notes["steps"] == 150
+    queries = retained_queries(task)
+    assert ce_of(ruined.model, queries) > ce_of(base, queries) + 3
+
+
+def test_undial_has_an_end_and_gradient_difference_has_none(world) -> None:
+    """Trained for longer, the one stays at its target, the other goes on."""
+    task, short = run(world, "undial", steps=150, beta=1.0)
+    _, long = run(world, "undial", steps=300, beta=1.0)
+    assert ce_of(long.model, task.forget) - ce_of(short.model, task.forget) < 0.3
+    _, short = run(world, "grad_diff", steps=100, forget_weight=1.0)
+    _, long = run(world, "grad_diff", steps=200, forget_weight=1.0)
+    assert ce_of(long.model, task.forget) - ce_of(short.model, task.forget) > 1
+
+
+def test_bad_teacher_makes_the_forgotten_uniform(world) -> None:
+    task, found = run(world, "bad_teacher", steps=150)
+    entropy = [
+        -(np.exp(s) * s).sum(axis=1).mean() for s in (m.score(task.forget.histories) for m in (world[1], found.model))
+    ]
+    assert entropy[1] > entropy[0] + 0.3
+
+
+def test_ssd_only_dampens(world) -> None:
+    base = world[1]
+    task, found = run(world, "ssd")
+    before = dict(base.module.named_parameters())
+    changed = 0
+    for name, now in task.recommender.module.named_parameters():  # type: ignore[attr-defined]
+        assert (now.abs() <= before[name].abs() + 1e-7).all() and (now * before[name] >= 0).all()
+        changed += int((now != before[name]).sum())
+    assert 0 < found.notes["share of weights dampened"] < 0.6 and changed > 0
+
+
+@pytest.mark.parametrize("variant", ["noise", "reset"])
+def test_noise_repair_ends_where_training_on_r_ends(world, variant: str) -> None:
+    task, found = run(world, "noise_repair", variant=variant, noise=1.0, share=0.5, steps=120)
+    queries = retained_queries(task)
+    _, damaged = run(world, "noise_repair", variant=variant, noise=1.0, share=0.5, steps=1, learning_rate=1e-9)
+    assert ce_of(damaged.model, queries) > ce_of(world[1], queries) + 0.2
+    assert ce_of(found.model, queries) < ce_of(damaged.model, queries) - 0.2
+    assert ce_of(found.model, task.forget) > ce_of(world[1], task.forget)
+
+
+def test_a_task_vector_is_a_mirror(world) -> None:
+    task, still = run(world, "task_vector", scale=0.0)
+    histories = task.forget.histories
+    assert np.array_equal(still.model.score(histories), world[1].score(histories))
+    _, away = run(world, "task_vector", scale=0.5)
+    assert ce_of(away.model, task.forget) > ce_of(world[1], task.forget) + 0.02
+
+
+def test_influence_is_newtons_step_on_a_convex_model() -> None:
+    """On a model whose logits are its weights, the Gauss–Newton matrix is the Hessian, and is known."""
+
+    class Bare:
+        def __init__(self) -> None:
+            self.module = torch.nn.ParameterList([torch.nn.Parameter(torch.tensor([0.3, -0.2, 0.1]))])
+
+        def transitions(self, rows, rng):
+            return self._of(torch.from_numpy(rows.items.astype(np.int64)))
+
+        def transitions_of(self, queries):
+            return self._of(torch.from_numpy(queries.targets.astype(np.int64)))
+
+        def _of(self, targets):
+            from vestige.recommenders.contract import Transitions
+
+            return Transitions(None, targets, torch.arange(len(targets)))
+
+        def logits(self, transitions):
+            return self.module[0].expand(len(transitions), 3)
+
+        def score(self, histories):
+            return np.zeros((len(histories), 3), np.float32)
+
+        def save(self, folder):
+            raise AssertionError
+
+    model = Bare()
+    before = model.module[0].detach().clone()
+    forget = Queries(sequences([[0], [0]]), np.asarray([2, 2], np.int32), np.zeros(2, np.int32))
+    task = Task(
+        "users", model, sequences([[0, 1, 2, 1], [1, 1, 0, 0]]), forget, sequences([[0, 2, 2]]),  # type: ignore[arg-type]
+        np.asarray([False, True, True]), Catalogue(("a", "b", "c")), 1, "cpu", Budget(1, 1.0), silent, lambda: model,  # type: ignore[arg-type, return-value]
+    )  # fmt: skip
+    damping = 0.1
+    method("influence", damping=damping, iterations=20).unlearn(task)
+    p = torch.softmax(before, 0)
+    hessian = torch.diag(p) - torch.outer(p, p)
+    gradient = (2 / 8) * (p - torch.tensor([0.0, 0.0, 1.0]))
+    expected = before + torch.linalg.solve(hessian + damping * torch.eye(3), gradient)
+    assert model.module[0].detach() == pytest.approx(expected, abs=1e-3)
+
+
+def test_influence_on_the_items_alone_changes_nothing_else(world) -> None:
+    task, found = run(world, "influence", layers="items")
+    before = dict(world[1].module.named_parameters())
+    changed = {
+        name
+        for name, now in task.recommender.module.named_parameters()  # type: ignore[attr-defined]
+        if not torch.equal(now, before[name])
+    }
+    assert changed == {"items.weight"} and found.trainable_parameters == before["items.weight"].numel()
+
+
+def test_e2urec_hands_back_a_plain_model(world) -> None:
+    task, found = run(world, "e2urec")
+    names = {name for name, _ in task.recommender.module.named_parameters()}  # type: ignore[attr-defined]
+    assert names == {name for name, _ in world[1].module.named_parameters()}
+    assert 0 < found.trainable_parameters < sum(p.numel() for p in world[1].module.parameters())
+    assert all(p.requires_grad for p in task.recommender.module.parameters())  # type: ignore[attr-defined]
+
+
+def test_the_filter_hides_the_forgotten_from_their_own_histories_alone(world) -> None:
+    base = world[1]
+    task, found = run(world, "decode_filter")
+    scores = found.model.score(task.forget.histories)
+    rows = np.arange(len(task.forget))
+    assert (scores[rows, task.forget.targets] < scores.min(axis=1) + 1e-3).all()
+    # Any other wording of the question gets the base's answer, to the bit.
+    other = task.forget.histories.slices(rows, np.zeros(len(rows), np.int64), task.forget.histories.lengths - 1)
+    known = {tuple(task.forget.histories.row(row)) for row in rows}
+    free = np.asarray([row for row in rows if tuple(other.row(row)) not in known and len(other.row(row))])
+    asked = other.take(free) if len(free) else task.retained
+    assert np.array_equal(found.model.score(asked), base.score(asked))
+    assert remembered(found.model, task) == 0 < remembered(base, task)
+
+
+def test_dpo_prefers_what_it_was_told_to(world) -> None:
+    if world[0].kind == "users":
+        with pytest.raises(InputError, match="whole users are forgotten"):
+            run(world, "dpo_alternative", alternative="own")
+        return
+    task, found = run(world, "dpo_alternative", alternative="own")
+    assert ce_of(found.model, task.forget) > ce_of(world[1], task.forget)
+
+
+def test_a_frozen_teacher_does_not_move(world) -> None:
+    teacher = frozen(world[1])
+    task, _ = run(world, "npo")
+    asked = teacher.transitions_of(task.forget)
+    assert torch.equal(teacher.logits(asked), world[1].logits(asked))
+    assert float(ce(teacher, asked)) == pytest.approx(
+        float(functional.cross_entropy(teacher.logits(asked), asked.targets)), abs=1e-6
+    )
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    for config, key in (
+        (configs.NPOConfig, "beta"),
+        (configs.GradDiffConfig, "retain_weight"),
+        (configs.SSDConfig, "alpha"),
+    ):
+        with pytest.raises(ValueError, match=key):
+            config(**{key: -1.0})
