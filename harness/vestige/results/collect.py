@@ -82,6 +82,7 @@ def collect(
         "k": list(board.config.metrics.k),
         "labels": list(dict.fromkeys(cell.label for cell in cells)),
         "seeds": list(board.config.seeds),
+        "published": [row.model_dump(mode="json") for row in board.config.published],
     }
     write_atomically(out / "board.json", (json.dumps(about, indent=1) + "\n").encode())
     return finished
@@ -156,7 +157,10 @@ def _plugin(plugins: Plugins, chosen: Chosen[Any]) -> PluginId:
 
 def _portable(values: dict[str, Any]) -> dict[str, Any]:
     """Files by name only: where they lie is no part of a result."""
-    return {k: Path(v).name if k in ("path", "file") and isinstance(v, str) else v for k, v in values.items()}
+    return {
+        k: Path(v).name if k in ("path", "file", "folder", "warm_start") and isinstance(v, str) else v
+        for k, v in values.items()
+    }
 
 
 def _provenance() -> dict[str, Any]:
