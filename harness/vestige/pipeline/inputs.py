@@ -90,11 +90,15 @@ def left_out(board: Board, inputs: Mapping[int, Inputs]) -> str:
     notes = next(iter(inputs.values())).notes["request"]
     if board.config.request.missing != "drop":
         return ""
+    named, absent, held_out = (
+        int(notes[name])
+        for name in ("interactions named by the file", "of them not in the dataset", "of them held out of training")
+    )
+    file = Path(str(board.config.request.file)).name
+    users, affected = notes["users named by the file"], notes["affected users"]
     return (
-        f"{Path(str(board.config.request.file)).name}: {notes['forgotten interactions']} interactions of "
-        f"{notes['affected users']} users will be forgotten, of {notes['interactions named by the file']} of "
-        f"{notes['users named by the file']} that it names; {notes['of them not in the dataset']} are not in the "
-        f"dataset, {notes['of them held out of training']} are held out of training."
+        f"{file}: of {named} interactions of {users} users that it names, {named - absent - held_out} of {affected} "
+        f"users will be forgotten; {absent} are not in the dataset, {held_out} are held out of training."
     )
 
 
