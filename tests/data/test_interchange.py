@@ -111,6 +111,17 @@ def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path: Path, content: obj
     assert "\n" not in str(caught.value)
 
 
+def test_whole_users_can_be_named_by_either_file(tmp_path: Path) -> None:
+    file = forget_file(tmp_path, [entry(4, 7), entry(9, 5)])
+    split = draw(DATA, RequestConfig(file=file), LAST, 0)
+    assert split.forget_users.tolist() == [4, 9]
+    forget_file(tmp_path, [{"user_id": DATA.user_ids[4].item(), "seq_items": []}])
+    assert draw(DATA, RequestConfig(file=file), LAST, 0).forget_users.tolist() == [4]
+    forget_file(tmp_path, [{"user_id": "nobody", "seq_items": []}])
+    with pytest.raises(InputError, match="entry 1: user 'nobody' is not in the dataset"):
+        draw(DATA, RequestConfig(file=file), LAST, 0)
+
+
 def test_an_item_that_the_user_never_had(tmp_path: Path) -> None:
     mine = set(DATA.item[DATA.offsets[3] : DATA.offsets[4]].tolist())
     other = next(item for item in range(DATA.n_items) if item not in mine)

@@ -214,6 +214,16 @@ def test_another_start_is_another_configuration(saved: tuple[Path, Unlearned], t
         DualMemoryConfig(warm_start=str(folder), warm_start_sha256="0" * 64)
 
 
+def test_an_adapter_on_the_output_head_comes_back_too(task: Task, tmp_path: Path) -> None:
+    model = unlearn(task, freeze_lm_head=False).model
+    model.save(tmp_path)
+    again = DualMemory(DualMemoryConfig()).load(tmp_path, copy.deepcopy(task.recommender))
+    histories = task.forget.histories
+    assert np.array_equal(again.side.score(histories), model.side.score(histories))
+    names = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    assert all("lora_" in name for name in names)  # nothing of the base's own weights is saved with it
+
+
 # -- what answers ---------------------------------------------------------------------------------------------
 
 

@@ -113,11 +113,26 @@ def read_named(path: Path) -> list[Named]:
             for item in sample.suppression_targets
         ]
     named = []
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip():
-            continue
+    for number, line in _filled(path):
         fields = [field.strip() for field in line.split("\t")]
         if len(fields) < 2:
             raise InputError(f"{path}, line {number}: two fields are needed (user<TAB>item), not {len(fields)}.")
         named.append(Named(f"line {number}", fields[0], fields[1]))
     return named
+
+
+def read_users(path: Path) -> list[tuple[str, str]]:
+    """Where each user stands whom a file names, and who it is: an interchange file of either kind, or an id a line.
+
+    Raises:
+        InputError: The file is malformed; names the place.
+    """
+    if path.suffix.lower() == ".json":
+        samples = read_samples(path, "retain")  # a forget file has all that a retain file has
+        return [(f"entry {number}", sample.user_id) for number, sample in enumerate(samples, start=1)]
+    return [(f"line {number}", line.strip()) for number, line in _filled(path)]
+
+
+def _filled(path: Path) -> list[tuple[int, str]]:
+    """The lines that are not blank, with their numbers."""
+    return [(number, line) for number, line in enumerate(read_lines(path), start=1) if line.strip()]

@@ -14,9 +14,8 @@ from scipy.optimize import linear_sum_assignment
 from vestige import seeds
 from vestige.configs import Config
 from vestige.data.interactions import Interactions
-from vestige.data.interchange import Named, read_named
+from vestige.data.interchange import Named, read_named, read_users
 from vestige.data.sequences import BoolArray, IntArray, Sequences, offsets_of
-from vestige.data.textfiles import read_lines
 from vestige.errors import InputError
 
 
@@ -34,11 +33,11 @@ class Part(IntEnum):
 class RequestConfig(Config):
     """The `[request]` table of a board.
 
-    `users`: whole users, `count` of them or a `fraction` of all, chosen by `select`, or listed in `file` (one id
-    a line). `interactions`: of `count` users (or a `fraction`), the `latest` or `random` `percent` of each
-    one's training interactions, or those listed in `file` (`user<TAB>item` a line, or an interchange file `….json`, see
-    `vestige.data.interchange`). What a file of interactions names must be there and be trained on, unless `missing` is
-    `drop`: then the rest is left out and counted.
+    `users`: whole users, `count` of them or a `fraction` of all, chosen by `select`, or those in `file` (one id a line,
+    or an interchange file `….json`, see `vestige.data.interchange`). `interactions`: of `count` users (or a
+    `fraction`), the `latest` or `random` `percent` of each one's training interactions, or those in `file`
+    (`user<TAB>item` a line, or an interchange file). What a file of interactions names must be there and be trained on,
+    unless `missing` is `drop`: then the rest is left out and counted.
     """
 
     kind: Literal["users", "interactions"] = "users"
@@ -318,12 +317,9 @@ def _count(request: RequestConfig, n_users: int) -> int:
 def _listed_users(data: Interactions, file: str) -> IntArray:
     index = {user: position for position, user in enumerate(data.user_ids.tolist())}
     users: list[int] = []
-    for number, line in enumerate(read_lines(Path(file)), start=1):
-        name = line.strip()
-        if not name:
-            continue
+    for place, name in read_users(Path(file)):
         if name not in index:
-            raise InputError(f"{file}, line {number}: user {name!r} is not in the dataset.")
+            raise InputError(f"{file}, {place}: user {name!r} is not in the dataset.")
         users.append(index[name])
     unique = np.unique(np.asarray(users, dtype=np.int64))
     if 2 * len(unique) >= data.n_users:

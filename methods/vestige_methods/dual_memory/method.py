@@ -53,9 +53,11 @@ class DualMemory:
         """Trains the side memory, then the router; the main memory is not changed.
 
         Raises:
-            InputError: A layer does not exist, or the warm start belongs to another base or has another shape.
+            InputError: There is nothing to forget, a layer does not exist, or the warm start is of another base or shape.
         """
         main = _t5(task.recommender)
+        if len(task.forget) == 0:
+            raise InputError("dual_memory has nothing to forget: no forgotten interaction has a history before it.")
         task = task if self.config.seed is None else replace(task, seed=self.config.seed)
         layers = known_layers(main, self.config.router_layers)
         deterministic(task.seed)
