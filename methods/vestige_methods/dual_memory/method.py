@@ -53,7 +53,7 @@ class DualMemory:
         """Trains the side memory, then the router; the main memory is not changed.
 
         Raises:
-            InputError: There is nothing to forget, a layer does not exist, or the warm start is of another base or shape.
+            InputError: There is nothing to forget, a layer does not exist, or the warm start is of another base.
         """
         main = _t5(task.recommender)
         if len(task.forget) == 0:
