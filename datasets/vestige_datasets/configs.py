@@ -32,6 +32,12 @@ class MovieLens100KConfig(FilterConfig):
     source: Literal["auto", "package-index", "grouplens"] = "auto"
 
 
+class MovieLens1MConfig(FilterConfig):
+    """`folder` of a local copy (`ml-1m.inter`, with or without header, or `ratings.dat`); None to fetch it."""
+
+    folder: str | None = None
+
+
 class SyntheticConfig(Config):
     """See `vestige_datasets.synthetic`.
 

@@ -2,12 +2,12 @@
 
 from vestige.hookspecs import hookimpl
 from vestige.specs import DatasetSpec
-from vestige_datasets.configs import InteractionsConfig, MovieLens100KConfig, SyntheticConfig
+from vestige_datasets.configs import InteractionsConfig, MovieLens1MConfig, MovieLens100KConfig, SyntheticConfig
 
 
 @hookimpl
 def vestige_datasets() -> list[DatasetSpec]:
-    """`interactions`, `ml-100k` and `synthetic`."""
+    """`interactions`, `ml-100k`, `ml-1m` and `synthetic`."""
     return [
         DatasetSpec(
             name="interactions",
@@ -25,6 +25,15 @@ def vestige_datasets() -> list[DatasetSpec]:
             config=MovieLens100KConfig,
             licence="research use, no redistribution (GroupLens)",
             homepage="https://grouplens.org/datasets/movielens/100k/",
+        ),
+        DatasetSpec(
+            name="ml-1m",
+            version="1",
+            summary="MovieLens-1M: 1,000,209 ratings of 6,040 users and 3,706 films, from a folder or GroupLens.",
+            factory="vestige_datasets.movielens:MovieLens1M",
+            config=MovieLens1MConfig,
+            licence="research use, no redistribution (GroupLens)",
+            homepage="https://grouplens.org/datasets/movielens/1m/",
         ),
         DatasetSpec(
             name="synthetic",

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vestige.data.interactions import Interactions, from_columns
-from vestige.data.request import read_lines
+from vestige.data.textfiles import read_lines
 from vestige.errors import InputError
 
 Format = Literal["inter", "ratings.dat", "s3rec", "openp5"]
@@ -44,7 +44,16 @@ def read(path: Path, form: Format | None = None, core: int = 0, min_rating: floa
         InputError: The file is missing, empty, not UTF-8 or malformed; names the line.
     """
     file = source_file(path)
-    columns = READERS[form or sniff(file)](file, read_lines(file))
+    return interactions(read_columns(file, form), file, core, min_rating)
+
+
+def read_columns(file: Path, form: Format | None = None) -> Columns:
+    """The raw columns of a file; see `read`."""
+    return READERS[form or sniff(file)](file, read_lines(file))
+
+
+def interactions(columns: Columns, file: Path, core: int = 0, min_rating: float | None = None) -> Interactions:
+    """The interactions of raw columns, filtered; see `read`."""
     below = 0
     if min_rating is not None:
         if columns.ratings is None:

@@ -11,7 +11,7 @@ from vestige.errors import InputError
 from vestige.observing import Observers
 from vestige.pipeline import board as board_module
 from vestige.pipeline.board import Board
-from vestige.pipeline.inputs import Inputs, prepare
+from vestige.pipeline.inputs import Inputs, left_out, prepare
 from vestige.pipeline.jobs import Executor, ExecutorSettings, Job, Outcome, Report
 from vestige.pipeline.keys import source_digest
 from vestige.pipeline.plan import Cell, Plan, plan
@@ -142,6 +142,9 @@ def make_plan(
     loaded = board_module.load(board, plugins, tuple(methods), tuple(seeds) if seeds else None)
     store = open_store(report)
     inputs = prepare(loaded, store, fetch)
+    dropped = left_out(loaded, inputs)
+    if dropped and report:
+        report.said(dropped)
     return Planned(loaded, plugins, store, inputs, plan(loaded, plugins, inputs))
 
 

@@ -421,7 +421,7 @@ def data_list(strict_plugins: StrictOption = False) -> None:
     )
 
 
-PathOption = Annotated[str | None, typer.Option("--path", help="The file, for datasets that read one of yours.")]
+PathOption = Annotated[str | None, typer.Option("--path", help="The file or folder, for datasets that read yours.")]
 
 
 @data_app.command("fetch")
@@ -512,7 +512,8 @@ def _dataset(name: str, path: str | None) -> Any:
 
     loaded: Plugins = plugins_module.load()
     spec = loaded.get(DatasetSpec, name)
-    values = {} if path is None else {"path": path}
+    place = "folder" if "folder" in spec.config.model_fields else "path"
+    values = {} if path is None else {place: path}
     config = configs.validate(spec.config, values, f"dataset {name}")
     return spec.load()(config, cache_root() / "datasets" / name)
 

@@ -54,11 +54,14 @@ def vestige_metrics() -> list[MetricSpec]:
         ),
         MetricSpec(
             name="router",
-            version="2",
-            summary="What a router gives away about who asked to be forgotten.",
+            version="3",
+            summary="What a router gives away about who asked to be forgotten, and how good it is at its task.",
             factory="vestige_metrics.router:Router",
             config=NoSettings,
-            measures=("router_auc", "router_tpr@1%", "router_tpr@5%", "router_share"),
+            measures=(
+                *("router_auc", "router_tpr@1%", "router_tpr@5%", "router_share", "router_brier", "router_ece"),
+                *(f"router_{cell}" for cell in ("precision", "tp", "fn", "fp", "tn")),
+            ),
         ),
         MetricSpec(
             name="fidelity",

@@ -8,6 +8,7 @@ from vestige.measuring.contract import Context, Measurement, PerUser, measured
 from vestige.measuring.statistics import by_user
 from vestige_metrics.configs import NoSettings
 from vestige_metrics.memory import ASKED, sides
+from vestige_metrics.router_quality import quality
 from vestige_metrics.telling import FPR_PERCENT, auc, incomparable, true_positive_rate
 
 SHARES = ("retain", "unseen", "affected", "forget", "unseen_train")
@@ -21,7 +22,7 @@ class Router:
 
     def measure(self, context: Context) -> Iterator[Measurement]:
         """`router_auc` (½ is right), `router_tpr` (the false-positive rate is right), and `router_share`: how many
-        queries of a view go to the side memory.
+        queries of a view go to the side memory. How good it is at its task, see `vestige_metrics.router_quality`.
         """
         if context.subject.threshold is None:
             return
@@ -35,6 +36,7 @@ class Router:
             users, share = by_user(context.views.users(view), routed)
             own = PerUser(users, share)
             yield measured("router_share", view, context.bootstrap.mean(users, share), "none", per_user=own)
+        yield from quality(context, outputs, context.subject.threshold)
         impossible = incomparable(context)
         if impossible:
             yield measured("router_auc", "forget", None, "0.5", note=impossible)

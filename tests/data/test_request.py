@@ -151,3 +151,54 @@ def test_more_users_than_there_are() -> None:
         draw(DATA, RequestConfig(count=30), LAST, 0)
     with pytest.raises(InputError, match="is nobody"):
         draw(DATA, RequestConfig(fraction=0.001), LAST, 0)
+
+
+TIED = st.lists(
+    st.tuples(st.integers(0, 5), st.integers(0, 30), st.integers(0, 6)), min_size=18, max_size=60, unique=True
+)
+
+
+@given(rows=TIED, share=st.sampled_from([0.1, 0.2, 0.3, 0.7]))
+@settings(max_examples=80, deadline=None)
+def test_holding_out_obeys_time_where_it_ties(rows: list[tuple[int, int, int]], share: float) -> None:
+    from vestige.data.interactions import from_columns
+
+    table = np.asarray(rows)
+    try:
+        data = from_columns(table[:, 0], table[:, 1], None, table[:, 2], "tied")
+    except InputError:
+        return
+    last = hold_out(data, LAST)
+    temporal = hold_out(data, HoldoutConfig(rule="temporal", share=share))
+    # The cut takes at least its share of all interactions, and none of those at its own time but all.
+    early = data.timestamp[np.isin(temporal, (Part.RETAINED, Part.VALIDATION))]
+    late = data.timestamp[np.isin(temporal, (Part.TEST, Part.UNUSED))]
+    assert len(early) >= len(data) * (1 - share) - 1e-6
+    assert not len(late) or early.max() < late.min()
+    assert (early < early.max()).sum() < len(data) * (1 - share)
+    for user in range(data.n_users):
+        mine = slice(data.offsets[user], data.offsets[user + 1])
+        at = [table.tolist().index(row) for row in _rows(data, mine)]
+        assert at == sorted(at, key=lambda row: (table[row, 2], row))  # ties keep the order of the rows
+        assert last[mine].tolist() == [Part.RETAINED] * (mine.stop - mine.start - 2) + [Part.VALIDATION, Part.TEST]
+        after = data.timestamp[mine] > early.max()
+        before, parts = int((~after).sum()), temporal[mine].tolist()
+        tested = before < len(parts)
+        assert parts[before:] == [Part.TEST, *[Part.UNUSED] * (len(parts) - before - 1)][: len(parts) - before]
+        held = [Part.VALIDATION] if tested and before >= 2 else []
+        assert parts[:before] == [Part.RETAINED] * (before - len(held)) + held
+
+
+def _rows(data, mine: slice) -> list[list[int]]:
+    """The raw rows of a user's interactions."""
+    users, items = data.user_ids[data.user[mine]], data.item_ids[data.item[mine]]
+    return [[int(u), int(i), int(t)] for u, i, t in zip(users, items, data.timestamp[mine], strict=True)]
+
+
+def test_a_share_is_what_it_says() -> None:
+    """10 · (1 − 0.7) is a hair more than 3 in floating point."""
+    from vestige.data.interactions import from_columns
+
+    data = from_columns(np.zeros(10, int), np.arange(10), None, np.arange(10), "ten")
+    part = hold_out(data, HoldoutConfig(rule="temporal", share=0.7))
+    assert part.tolist() == [Part.RETAINED] * 2 + [Part.VALIDATION, Part.TEST] + [Part.UNUSED] * 6

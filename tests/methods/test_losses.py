@@ -72,13 +72,51 @@ def test_stability_is_kl_of_main_from_side() -> None:
         lambda s: losses.topk_penalty(s, Y, 0.4, 2),
         lambda s: losses.absolute_suppression(s, Y, 3.5),
         lambda s: losses.stability(s, M),
+        lambda s: losses.retained_cross_entropy(s, Y),
+        lambda s: losses.self_distillation(s, M, Y, 0.6),
+        lambda s: losses.log_prob_shift(s, M, Y, 0.6),
     ],
 )
 def test_gradients(term) -> None:
     assert torch.autograd.gradcheck(term, (S.clone().requires_grad_(True),))
 
 
-def test_main_gets_no_gradient() -> None:
+def test_retained_cross_entropy() -> None:
+    p = [softmax(S[0].tolist())[0], softmax(S[1].tolist())[3]]
+    assert losses.retained_cross_entropy(S, Y).item() == pytest.approx(-sum(map(math.log, p)) / 2)
+
+
+def test_self_distillation_wants_main_with_the_forgotten_lowered() -> None:
+    expected = 0.0
+    for s, m, y in zip(S.tolist(), M.tolist(), Y.tolist(), strict=True):
+        p, q = softmax([x - 0.6 * (i == y) for i, x in enumerate(m)]), softmax(s)
+        expected += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True)) / 2
+    assert losses.self_distillation(S, M, Y, 0.6).item() == pytest.approx(expected)
+    reached = M.clone()
+    reached[[0, 1], Y] -= 0.6
+    assert losses.self_distillation(reached + 5, M, Y, 0.6).item() == pytest.approx(0, abs=1e-12)
+    assert losses.self_distillation(S, M, Y, 0.0).item() == pytest.approx(losses.stability(S, M).item())
+
+
+def test_the_shift_is_two_sided() -> None:
+    p, q = ([math.log(softmax(row)[y]) for row, y in zip(x.tolist(), Y.tolist(), strict=True)] for x in (M, S))
+    expected = sum((b - a + 0.6) ** 2 for a, b in zip(p, q, strict=True)) / 2
+    assert losses.log_prob_shift(S, M, Y, 0.6).item() == pytest.approx(expected)
+    assert losses.log_prob_shift(M, M, Y, 0.6).item() == pytest.approx(0.36)
+    hidden = M.clone()
+    hidden[[0, 1], Y] -= 50
+    assert losses.log_prob_shift(hidden, M, Y, 0.6).item() > 100
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        lambda s, m: losses.pairwise(s, m, Y, 2.0, 2),
+        lambda s, m: losses.self_distillation(s, m, Y, 0.6),
+        lambda s, m: losses.log_prob_shift(s, m, Y, 0.6),
+    ],
+)
+def test_main_gets_no_gradient(term) -> None:
     m = M.clone().requires_grad_(True)
-    losses.pairwise(S.clone().requires_grad_(True), m, Y, 2.0, 2).backward()
+    term(S.clone().requires_grad_(True), m).backward()
     assert m.grad is None

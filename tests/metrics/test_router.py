@@ -4,11 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from tests.planted import Planted, by_name, context, noise, setting, world
 from vestige.measuring.contract import Context
+from vestige.measuring.statistics import Bootstrap
 from vestige_metrics.configs import NoSettings
 from vestige_metrics.router import Router
+from vestige_metrics.router_quality import Asked, brier, calibration_error, confusion
 
 DATA, SPLIT, VIEWS = setting(world(users=140, seed=1), count=30)
 N = DATA.n_items
@@ -66,3 +71,60 @@ def test_a_given_request_has_nobody_to_compare_with() -> None:
 def test_without_a_router_there_is_nothing_to_measure() -> None:
     ctx = context(DATA, SPLIT, VIEWS, {**ROLES, "unlearned": Planted(noise(41, N))})
     assert list(Router(NoSettings()).measure(ctx)) == []
+
+
+# -- how good it is at its task -------------------------------------------------------------------------------
+
+
+def asked(users: list[int], p: list[float], forget: list[int], threshold: float = 0.5) -> Asked:
+    return Asked(np.asarray(users), np.asarray(p), np.asarray(forget, dtype=bool), threshold)
+
+
+def test_quality_by_hand() -> None:
+    # User 0 is forgotten and has two queries, of which one is missed; users 1 and 2 are retained, one is routed.
+    found = asked([0, 0, 1, 2], [0.9, 0.2, 0.7, 0.1], [1, 1, 0, 0])
+    boot = Bootstrap(3)
+    assert brier(found, boot).value == pytest.approx(((0.1**2 + 0.8**2) / 2 + 0.7**2 + 0.1**2) / 3)
+    # Four bins with one query each; each user weighs a third.
+    expected = (0.1 / 2 + 0.8 / 2 + 0.7 + 0.1) / 3
+    assert calibration_error(found, boot).value == pytest.approx(expected)
+    cells = {name: share.value for name, share in confusion(found, boot).items()}
+    assert cells == pytest.approx({"tp": 1 / 6, "fn": 1 / 6, "fp": 1 / 3, "tn": 1 / 3})
+
+
+def test_calibration_is_by_bin() -> None:
+    boot = Bootstrap(8)
+    users = list(range(8))
+    true = asked(users, [0.25] * 8, [1, 1, 0, 0, 0, 0, 0, 0])
+    assert calibration_error(true, boot).value == pytest.approx(0)
+    # Both errors stand in different bins, so they do not cancel.
+    swapped = asked(users, [0.95] * 4 + [0.05] * 4, [0, 0, 0, 0, 1, 1, 1, 1])
+    assert calibration_error(swapped, boot).value == pytest.approx(0.95)
+    assert brier(swapped, boot).value == pytest.approx(0.95**2)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.floats(0, 1)), min_size=2, max_size=40))
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_quality_is_bounded(rows: list[tuple[int, float]]) -> None:
+    found = asked([user for user, _ in rows], [p for _, p in rows], [user < 4 for user, _ in rows])
+    boot = Bootstrap(10)
+    b, e = brier(found, boot), calibration_error(found, boot)
+    # Within a bin the gaps may cancel, so the error is at most the mean of their sizes, which is at most √Brier.
+    assert 0 <= e.value <= np.sqrt(b.value) + 1e-9 <= 1 + 2e-9
+    cells = confusion(found, boot)
+    assert sum(share.value for share in cells.values()) == pytest.approx(1)
+    assert np.sum([share.replicates for share in cells.values()], axis=0) == pytest.approx(np.ones(1000))
+
+
+def test_quality_is_measured_where_there_is_a_router() -> None:
+    perfect = measure(routed(forget=1.0, others=0.0))
+    assert (perfect["router_brier"].value, perfect["router_ece"].value) == (0, 0)
+    assert perfect["router_precision"].value == 1
+    f, r = len(SPLIT.forget_users), len(SPLIT.retained_users)
+    assert perfect["router_tp"].value == pytest.approx(f / (f + r))
+    assert perfect["router_fn"].value == perfect["router_fp"].value == 0
+    nothing = measure(routed(forget=0.1, others=0.1))
+    assert nothing["router_precision"].value is None
+    assert nothing["router_precision"].note == "nothing is routed"
+    given_request = measure(routed(0.9, 0.1, part=(DATA, replace(SPLIT, exchangeable=False), VIEWS)))
+    assert given_request["router_brier"].value == pytest.approx(0.01)

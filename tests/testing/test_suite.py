@@ -34,13 +34,12 @@ CHEAP: Mapping[str, Mapping[str, Any]] = {
 
 EMPTY = "answers an empty request, or refuses it in a sentence"
 KNOWN = {
-    ("dual_memory", EMPTY): "an epoch without rows has no last step, whose losses it averages (IndexError)",
     ("destroyed", EMPTY): "it counts the FLOPs of a batch without rows, which T5 cannot take (RuntimeError)",
 }
 """Faults of built-in plugins that are known: a check that passes all the same is an error here."""
 
 # These need a file or the network; their readers have tests of their own.
-ELSEWHERE = ("ml-100k", "interactions")
+ELSEWHERE = ("ml-100k", "ml-1m", "interactions")
 
 
 def built_in() -> list[Any]:

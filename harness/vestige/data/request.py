@@ -1,6 +1,6 @@
 """What must be forgotten: draws R, F and T (design: retained, to-be-forgotten, never-trained)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -14,6 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from vestige import seeds
 from vestige.configs import Config
 from vestige.data.interactions import Interactions
+from vestige.data.interchange import Named, read_named, read_users
 from vestige.data.sequences import BoolArray, IntArray, Sequences, offsets_of
 from vestige.errors import InputError
 
@@ -32,9 +33,11 @@ class Part(IntEnum):
 class RequestConfig(Config):
     """The `[request]` table of a board.
 
-    `users`: whole users, `count` of them or a `fraction` of all, chosen by `select`, or listed in `file` (one id
-    a line). `interactions`: of `count` users (or a `fraction`), the `latest` or `random` `percent` of each
-    one's training interactions, or those listed in `file` (`user<TAB>item` a line).
+    `users`: whole users, `count` of them or a `fraction` of all, chosen by `select`, or those in `file` (one id a line,
+    or an interchange file `….json`, see `vestige.data.interchange`). `interactions`: of `count` users (or a
+    `fraction`), the `latest` or `random` `percent` of each one's training interactions, or those in `file`
+    (`user<TAB>item` a line, or an interchange file). What a file of interactions names must be there and be trained on,
+    unless `missing` is `drop`: then the rest is left out and counted.
     """
 
     kind: Literal["users", "interactions"] = "users"
@@ -43,6 +46,7 @@ class RequestConfig(Config):
     select: Literal["random", "longest", "shortest", "popular", "unpopular", "latest"] = "random"
     percent: float = pydantic.Field(default=5.0, gt=0, le=50)
     file: str | None = None
+    missing: Literal["error", "drop"] = "error"
 
     @pydantic.model_validator(mode="after")
     def _one_size(self) -> "RequestConfig":
@@ -53,6 +57,8 @@ class RequestConfig(Config):
             )
         if self.select == "latest" and self.kind == "users":
             raise ValueError("select = 'latest' is for kind = 'interactions'")
+        if self.missing == "drop" and (self.kind == "users" or self.file is None):
+            raise ValueError("missing = 'drop' is for kind = 'interactions' with a file")
         if self.kind == "interactions" and self.select not in ("latest", "random"):
             raise ValueError("select must be 'latest' or 'random' where kind = 'interactions'")
         return self
@@ -107,14 +113,16 @@ def hold_out(data: Interactions, config: HoldoutConfig) -> npt.NDArray[np.int8]:
         part[ends - 1] = Part.TEST
         part[ends - 2] = Part.VALIDATION
         return part
-    cut = np.sort(data.timestamp, kind="stable")[int(np.ceil(len(data) * (1 - config.share))) - 1]
+    # Rounded, since 10 · (1 − 0.7) is a hair more than 3.
+    first = int(np.ceil(round(len(data) * (1 - config.share), 6)))
+    cut = np.sort(data.timestamp, kind="stable")[first - 1]
     after = data.timestamp > cut
     part[after] = Part.UNUSED
-    first = ends - np.bincount(data.user[after], minlength=data.n_users)
-    has_test = first < ends
-    part[first[has_test]] = Part.TEST
-    has_both = has_test & (first - data.offsets[:-1] >= 2)
-    part[first[has_both] - 1] = Part.VALIDATION
+    late = ends - np.bincount(data.user[after], minlength=data.n_users)
+    has_test = late < ends
+    part[late[has_test]] = Part.TEST
+    has_both = has_test & (late - data.offsets[:-1] >= 2)
+    part[late[has_both] - 1] = Part.VALIDATION
     return part
 
 
@@ -231,11 +239,11 @@ def _draw_interactions(
 ) -> Split:
     part = part.copy()
     if request.file is not None:
-        forget = _listed_events(data, part, request.file)
-        unseen = _events_before(data, part, forget)
+        listed = _listed_events(data, part, request.file, drop=request.missing == "drop")
+        forget, unseen = listed.events, _events_before(data, part, listed.events)
         affected = np.unique(data.user[forget])
         part[forget], part[unseen] = Part.FORGET, Part.UNSEEN
-        notes: dict[str, str | int | float] = {"never-trained interactions": len(unseen)}
+        notes: dict[str, str | int | float] = {"never-trained interactions": len(unseen), **listed.notes}
         exchangeable = False
     else:
         lengths = training_counts(data, part)
@@ -306,33 +314,12 @@ def _count(request: RequestConfig, n_users: int) -> int:
     return n
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file without their ends; its faults are one sentence each."""
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file.") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: this is a folder; a file is needed.") from None
-    except PermissionError:
-        raise InputError(f"{path}: the file may not be read.") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: the file is not UTF-8 (byte {error.start}).") from None
-    lines = text.splitlines()
-    if not any(line.strip() for line in lines):
-        raise InputError(f"{path}: the file is empty.")
-    return lines
-
-
 def _listed_users(data: Interactions, file: str) -> IntArray:
     index = {user: position for position, user in enumerate(data.user_ids.tolist())}
     users: list[int] = []
-    for number, line in enumerate(read_lines(Path(file)), start=1):
-        name = line.strip()
-        if not name:
-            continue
+    for place, name in read_users(Path(file)):
         if name not in index:
-            raise InputError(f"{file}, line {number}: user {name!r} is not in the dataset.")
+            raise InputError(f"{file}, {place}: user {name!r} is not in the dataset.")
         users.append(index[name])
     unique = np.unique(np.asarray(users, dtype=np.int64))
     if 2 * len(unique) >= data.n_users:
@@ -354,34 +341,59 @@ def _matched_users(lengths: IntArray, forget: IntArray, rng: np.random.Generator
     return others[columns]
 
 
-def _listed_events(data: Interactions, part: npt.NDArray[np.int8], file: str) -> IntArray:
+@dataclass(frozen=True)
+class _Listed:
+    """What a file of interactions comes to: the training interactions it names [n], and notes on what it named."""
+
+    events: IntArray
+    notes: dict[str, str | int | float]
+
+
+def _listed_events(data: Interactions, part: npt.NDArray[np.int8], file: str, drop: bool) -> _Listed:
+    """The training interactions that a file names; those that are none are an error, or are dropped and counted."""
+    named = read_named(Path(file))
     users = {user: position for position, user in enumerate(data.user_ids.tolist())}
     items = {item: position for position, item in enumerate(data.item_ids.tolist())}
+    asked = np.asarray(sorted({users[one.user] for one in named if one.user in users}), dtype=np.int64)
     events_of: dict[tuple[int, int], list[int]] = {}
-    for e, pair in enumerate(zip(data.user.tolist(), data.item.tolist(), strict=True)):
-        events_of.setdefault(pair, []).append(e)
+    for event in np.flatnonzero(np.isin(data.user, asked)).tolist():
+        events_of.setdefault((int(data.user[event]), int(data.item[event])), []).append(event)
     events: list[int] = []
-    for number, line in enumerate(read_lines(Path(file)), start=1):
-        if not line.strip():
-            continue
-        fields = line.split("\t")
-        if len(fields) < 2:
-            raise InputError(f"{file}, line {number}: two fields are needed (user<TAB>item), not {len(fields)}.")
-        user, item = users.get(fields[0].strip()), items.get(fields[1].strip())
-        if user is None or item is None:
-            what, name = ("user", fields[0]) if user is None else ("item", fields[1])
-            raise InputError(f"{file}, line {number}: {what} {name.strip()!r} is not in the dataset.")
-        had = events_of.get((user, item), [])
-        if not had:
-            raise InputError(f"{file}, line {number}: user {fields[0]!r} never had item {fields[1].strip()!r}.")
+    absent = held_out = 0
+    for one in named:
+        had = events_of.get((users.get(one.user, -1), items.get(one.item, -1)), [])
         trained = [event for event in had if part[event] == Part.RETAINED]
-        if not trained:
-            raise InputError(
-                f"{file}, line {number}: this interaction is held out for validation or test, so no model learns it "
-                "and none can forget it; name training interactions only."
-            )
+        absent += not had
+        held_out += bool(had) and not trained
+        if not trained and not drop:
+            raise InputError(f"{file}, {one.place}: {_why_not(one, users, items, bool(had))}")
         events += trained  # an item had more than once is forgotten wherever it was trained on
-    return np.unique(np.asarray(events, dtype=np.int64))
+    if not events:
+        raise InputError(f"{file}: none of the {len(named)} interactions that it names is a training interaction.")
+    notes: dict[str, str | int | float] = {}
+    if drop:
+        notes = {
+            "users named by the file": len({one.user for one in named}),
+            "interactions named by the file": len(named),
+            "of them not in the dataset": absent,
+            "of them held out of training": held_out,
+        }
+    return _Listed(np.unique(np.asarray(events, dtype=np.int64)), notes)
+
+
+def _why_not(one: Named, users: Mapping[str, int], items: Mapping[str, int], held_out: bool) -> str:
+    """Why an interaction that a file names cannot be forgotten."""
+    hint = "missing = 'drop' leaves out what does not exist."
+    if one.user not in users:
+        return f"user {one.user!r} is not in the dataset; {hint}"
+    if one.item not in items:
+        return f"item {one.item!r} is not in the dataset; {hint}"
+    if not held_out:
+        return f"user {one.user!r} never had item {one.item!r}; {hint}"
+    return (
+        f"the interaction of user {one.user!r} with item {one.item!r} is held out for validation or test, so no model "
+        "learns it and none can forget it; name training interactions only, or leave such out with missing = 'drop'."
+    )
 
 
 def _events_before(data: Interactions, part: npt.NDArray[np.int8], forget: IntArray) -> IntArray:

@@ -1,5 +1,7 @@
 """A board: what is run, read from `board.toml` and checked against the plugins that are installed."""
 
+import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -94,6 +96,20 @@ class LimitsConfig(Config):
     memory_mib: int | None = pydantic.Field(None, gt=0)
 
 
+class PublishedRow(Config):
+    """A row of numbers that were published elsewhere, shown under the table and compared with nothing.
+
+    Attributes:
+        label: What the numbers are of.
+        values: By the name they have there, or the nearest name here.
+        reason: Why they cannot be compared with this board's.
+    """
+
+    label: str = pydantic.Field(min_length=1)
+    values: Mapping[str, float] = pydantic.Field(min_length=1)
+    reason: str = pydantic.Field(min_length=1)
+
+
 class BoardConfig(Config):
     """`board.toml`."""
 
@@ -116,6 +132,7 @@ class BoardConfig(Config):
     limits: LimitsConfig = LimitsConfig()
     tolerance: Mapping[str, pydantic.NonNegativeFloat] = {}
     columns: tuple[str, ...] = ()
+    published: tuple[PublishedRow, ...] = ()
 
     @pydantic.field_validator("seeds")
     @classmethod
@@ -246,6 +263,37 @@ def load(
     return board
 
 
+PLACES = (("dataset", "path"), ("dataset", "folder"), ("request", "file"))
+"""The keys that name a file or folder: relative to the board, and `${NAME}` stands for an environment variable."""
+
+VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+def _placed(place: str, folder: Path) -> str:
+    """The path that is meant; one whose variable is not set stays as it is, until `check_places` refuses it."""
+    known = VARIABLE.sub(lambda found: os.environ.get(found[1]) or found[0], place)
+    return known if VARIABLE.search(known) else str(folder / Path(known).expanduser())
+
+
+def check_places(board: Board) -> None:
+    """Checks that the paths which a run reads are complete.
+
+    A board whose variables are not set can be rendered, accepted and extended, but not run.
+
+    Raises:
+        InputError: A path names an environment variable that is not set.
+    """
+    tables = {"dataset": board.dataset.config, "request": board.config.request}
+    for table, key in PLACES:
+        place = getattr(tables[table], key, None)
+        missing = VARIABLE.search(place) if isinstance(place, str) else None
+        if missing:
+            raise InputError(
+                f"{board.folder / FILE}: [{table}] {key} = {place!r}: the environment variable {missing[1]} is not "
+                f"set; set it to the folder that stands there, as in {missing[1]}=/data vestige plan {board.name}."
+            )
+
+
 def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     """The file's tables, laid over those of the board it extends."""
     try:
@@ -257,11 +305,11 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
         raise InputError(f"{file}: this is not TOML: {error}.") from None
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror}).") from None
-    for table, key in (("dataset", "path"), ("request", "file")):
+    for table, key in PLACES:
         # A path is relative to the board that names it, wherever the command is started.
         place = values[table].get(key) if isinstance(values.get(table), dict) else None
         if isinstance(place, str):
-            values[table][key] = str(file.parent / Path(place).expanduser())
+            values[table][key] = _placed(place, file.parent)
     for table, key in (("recommender", "init"), ("recommender", "items"), ("shadows", "init"), ("shadows", "items")):
         # These may be words as well, such as the name of an index; so only what lies there is a path.
         place = values[table].get(key) if isinstance(values.get(table), dict) else None
@@ -285,7 +333,8 @@ SIZES = {"count", "fraction", "file"}
 def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     out = dict(below)
     if SIZES & above.keys():  # a request has one size, so another one replaces it
-        out = {key: value for key, value in out.items() if key not in SIZES}
+        replaced = SIZES if "file" in above else {*SIZES, "missing"}
+        out = {key: value for key, value in out.items() if key not in replaced}
     for key, value in above.items():
         old = out.get(key)
         # Another plugin, or another preset, does not inherit the settings of the one it replaces.

@@ -1,6 +1,7 @@
 """Data and splits as artifacts, so that every job of a board reads the same ones."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import pyarrow.parquet as pq
 from safetensors.numpy import load_file, save_file
 
 from vestige.data.interactions import Interactions
-from vestige.data.request import RequestConfig, Split, draw, read_lines
+from vestige.data.request import RequestConfig, Split, draw
+from vestige.data.textfiles import read_lines
 from vestige.datasets import Dataset
 from vestige.errors import InputError
-from vestige.pipeline.board import Board
+from vestige.pipeline.board import Board, check_places
 from vestige.pipeline.keys import key_of, source_digest
 from vestige.pipeline.store import Store, cache_root
 from vestige.progress import Progress, silent
@@ -46,6 +48,7 @@ def prepare(board: Board, store: Store, fetch: bool = True, progress: Progress =
     Raises:
         InputError: The data cannot be used, or the request cannot be met by it.
     """
+    check_places(board)
     dataset = open_dataset(board)
     if fetch:
         dataset.fetch(progress)
@@ -67,7 +70,7 @@ def prepare(board: Board, store: Store, fetch: bool = True, progress: Progress =
         identity = {
             "version": SPLIT_VERSION,
             "data": data_hash,
-            "request": request.model_dump(exclude={"file"}),
+            "request": request.model_dump(exclude={"file"} if request.file else {"file", "missing"}),
             "file": _file_digest(request.file),
             "holdout": board.config.holdout.model_dump(),
             "seed": seed,
@@ -80,6 +83,23 @@ def prepare(board: Board, store: Store, fetch: bool = True, progress: Progress =
         artifact, _ = store.make("split", key, fill)
         out[seed] = Inputs(data_hash, key, {"dataset": notes, "request": dict(artifact.meta["notes"])})
     return out
+
+
+def left_out(board: Board, inputs: Mapping[int, Inputs]) -> str:
+    """What of a request from a file was left out (`missing = "drop"`), with both counts; empty where nothing may be."""
+    notes = next(iter(inputs.values())).notes["request"]
+    if board.config.request.missing != "drop":
+        return ""
+    named, absent, held_out = (
+        int(notes[name])
+        for name in ("interactions named by the file", "of them not in the dataset", "of them held out of training")
+    )
+    file = Path(str(board.config.request.file)).name
+    users, affected = notes["users named by the file"], notes["affected users"]
+    return (
+        f"{file}: of {named} interactions of {users} users that it names, {named - absent - held_out} of {affected} "
+        f"users will be forgotten; {absent} are not in the dataset, {held_out} are held out of training."
+    )
 
 
 def load_data(store: Store, content_hash: str) -> Interactions:
@@ -114,7 +134,7 @@ def _data(board: Board, dataset: Dataset, store: Store) -> tuple[str, dict[str, 
         "plugin_version": spec.version,
         "digest": source_digest(spec),
         # Where a file lies does not matter, only what is in it.
-        "config": config.model_dump(mode="json", exclude={"path"} if fingerprint else set()),
+        "config": config.model_dump(mode="json", exclude={"path", "folder"} if fingerprint else set()),
         "fingerprint": fingerprint,
     }
     key = key_of(identity)

@@ -89,6 +89,7 @@ def about_of(board: Board, cells: Sequence[Cell]) -> dict[str, Any]:
         "k": list(board.config.metrics.k),
         "labels": list(dict.fromkeys(cell.label for cell in cells)),
         "seeds": list(board.config.seeds),
+        "published": [row.model_dump(mode="json") for row in board.config.published],
     }
 
 
@@ -171,7 +172,7 @@ def _plugin(plugins: Plugins, chosen: Chosen[Any]) -> PluginId:
 
 def _portable(values: dict[str, Any], *files: str) -> dict[str, Any]:
     """Files by name only: where they lie is no part of a result."""
-    keys = ("path", "file", *files)
+    keys = ("path", "file", "folder", "warm_start", *files)
     return {k: Path(v).name if k in keys and isinstance(v, str) else v for k, v in values.items()}
 
 

@@ -87,6 +87,7 @@ def markdown(results: Results, picture: Path | None = None) -> str:
             parts += _comparison(results, section)
             parts += _worst(results, section)
     parts.append(_change_table(results))
+    parts += _published(results)
     if results.about["columns"]:
         parts.append("## Chosen columns\n\n" + _table(results, {name: name for name in results.about["columns"]}))
     failures = _failures(results)
@@ -212,6 +213,21 @@ def _change_table(results: Results) -> str:
                 row.append(shown + percent)
             rows.append(row)
     return f"## Change against base\n\n{table(rows, ['view', '', 'base', *methods])}"
+
+
+def _published(results: Results) -> list[str]:
+    """Numbers from elsewhere, in italics as all that competes with nobody, and why nothing here compares with them."""
+    published = results.about.get("published", [])  # boards accepted before there were any name none
+    if not published:
+        return []
+    names = list(dict.fromkeys(name for row in published for name in row["values"]))
+    rows = [
+        [f"*{row['label']}*", *("" if (v := row["values"].get(name)) is None else value(v, None) for name in names)]
+        for row in published
+    ]
+    reasons = "\n".join(f"- {reason}" for reason in dict.fromkeys(row["reason"] for row in published))
+    title = "## Published elsewhere: not comparable with the tables above"
+    return [f"{title}\n\n{table(rows, ['', *names])}\n\nNot comparable:\n\n{reasons}"]
 
 
 def _status(results: Results, label: str) -> str:

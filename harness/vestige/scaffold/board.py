@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vestige import plugins as plugins_module
 from vestige.errors import InputError
-from vestige.pipeline.board import FILE, BoardConfig, find, load, shipped, slug
+from vestige.pipeline.board import FILE, VARIABLE, BoardConfig, find, load, shipped, slug
 from vestige.scaffold.filling import TEMPLATES, Filled, fill, free, write
 
 
@@ -59,7 +59,8 @@ def _size(below: BoardConfig) -> str:
         value = getattr(below.request, key)
         if value is not None:
             return f"{key} = {_toml(value)}"
-    return "count = 100"
+    file = str(below.request.file)  # a request has one size, and this is what is left
+    return f"file = {_toml(file if VARIABLE.search(file) else str(Path(file).resolve()))}"
 
 
 def _toml(value: object) -> str:

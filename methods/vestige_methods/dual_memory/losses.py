@@ -10,6 +10,11 @@ from torch.nn import functional
 Tensor = torch.Tensor
 
 
+def retained_cross_entropy(s: Tensor, target: Tensor) -> Tensor:
+    """−log softmax(s)[target] of retained samples: a scalar, ≥ 0."""
+    return functional.cross_entropy(s, target)
+
+
 def positive_bce(s: Tensor, positive: Tensor) -> Tensor:
     """BCE(s[y⁺] → 1): a scalar, ≥ 0."""
     return functional.softplus(-_at(s, positive)).mean()
@@ -50,6 +55,26 @@ def stability(s: Tensor, m: Tensor) -> Tensor:
     return functional.kl_div(
         torch.log_softmax(s, dim=-1), torch.log_softmax(m, dim=-1), log_target=True, reduction="batchmean"
     )
+
+
+def self_distillation(s: Tensor, m: Tensor, forgotten: Tensor, delta: float) -> Tensor:
+    """KL(softmax(m − δ·1[y⁻]) ‖ softmax(s)): a scalar, ≥ 0, and 0 where s is main with y⁻ lowered by δ.
+
+    The target is what main says of everything else, with y⁻ a little less likely, and not hidden: δ is in logits (Dong
+    et al., "UNDIAL", NAACL 2025, arXiv 2402.10052).
+    """
+    lowered = m.detach().scatter_add(1, forgotten[:, None], torch.full_like(m[:, :1], -delta).detach())
+    return stability(s, lowered)
+
+
+def log_prob_shift(s: Tensor, m: Tensor, forgotten: Tensor, delta: float) -> Tensor:
+    """(log softmax(s)[y⁻] − log softmax(m)[y⁻] + δ)²: a scalar, ≥ 0, and 0 where y⁻ is δ nats less likely than in main.
+
+    It pulls back whoever falls below, as well as whoever is still above. Self-distillation alone moves an unlikely y⁻
+    very little: its gradient at y⁻ is the difference of two small probabilities.
+    """
+    side, main = (_at(torch.log_softmax(logits, dim=-1), forgotten) for logits in (s, m.detach()))
+    return (side - main + delta).square().mean()
 
 
 def _at(values: Tensor, items: Tensor) -> Tensor:

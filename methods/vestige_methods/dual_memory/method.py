@@ -3,7 +3,9 @@
     L = α · L_retention + β · L_forget + γ · L_stability
 
 - retention: BCE(s[y⁺] → 1) on forgotten samples, cross-entropy on retained ones;
-- forget: BCE(s[y⁻] → 0) + w_ul · unlikelihood + w_pair · pairwise + w_topk · top-k penalty + w_abs · suppression;
+- forget: w_neg · BCE(s[y⁻] → 0) + w_ul · unlikelihood + w_pair · pairwise + w_topk · top-k penalty
+  + w_abs · suppression + w_distill · self-distillation + w_shift · log-probability shift (w_neg is 1, w_distill and
+  w_shift are 0 as published);
 - stability: KL(main ‖ side), on retained samples only where `kl_mask_forgotten`.
 
 A positive y⁺ is a retained training item of the same user; where the whole user is forgotten, one of the nearest
@@ -12,14 +14,14 @@ retained users. Test items cannot arrive here: the task does not hold them.
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
-from torch.nn import functional
 
 from vestige.data.sequences import IntArray, Sequences, offsets_of
 from vestige.data.views import jaccard
@@ -28,8 +30,9 @@ from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Recommender
 from vestige.recommenders.t5 import IGNORED, Batch, T5Recommender
 from vestige.recommenders.torch_tools import Flops, autocast, count_flops, deterministic, step
-from vestige_methods.dual_memory import losses
+from vestige_methods.dual_memory import losses, warm
 from vestige_methods.dual_memory.config import DualMemoryConfig
+from vestige_methods.dual_memory.layers import HEAD, known_layers, known_targets, targets_of_last_blocks
 from vestige_methods.dual_memory.model import DualMemoryModel, side_of
 from vestige_methods.dual_memory.router import (
     Router,
@@ -47,22 +50,33 @@ class DualMemory:
         self.config = config
 
     def unlearn(self, task: Task) -> Unlearned:
-        """Trains the side memory, then the router; the main memory is not changed."""
+        """Trains the side memory, then the router; the main memory is not changed.
+
+        Raises:
+            InputError: There is nothing to forget, a layer does not exist, or the warm start is of another base.
+        """
         main = _t5(task.recommender)
+        if len(task.forget) == 0:
+            raise InputError("dual_memory has nothing to forget: no forgotten interaction has a history before it.")
+        task = task if self.config.seed is None else replace(task, seed=self.config.seed)
+        layers = known_layers(main, self.config.router_layers)
         deterministic(task.seed)
         for parameter in main.module.parameters():
             parameter.requires_grad_(False)
         adapter = get_peft_model(copy.deepcopy(main.module), self._lora(main))
+        earlier = None
+        if self.config.warm_start is not None:
+            earlier = warm.read(Path(self.config.warm_start).expanduser(), main, layers)
+            warm.start_adapter(adapter, earlier)
         trained = _SideTraining(self.config, task, main, side_of(main, adapter.base_model.model)).run()
-        router, report, router_flops = self._router(task, main)
-        model = DualMemoryModel(
-            main, adapter.eval(), router, report.threshold, self.config.router_layers, self.config.routing
-        )
+        router, report, router_flops = self._router(task, main, earlier)
+        model = DualMemoryModel(main, adapter.eval(), router, report.threshold, layers, self.config.routing)
         parameters = sum(p.numel() for p in adapter.parameters() if p.requires_grad)
         parameters += sum(p.numel() for p in router.parameters())
         notes = {
             **{f"loss {name}": value for name, value in trained.losses.items()},
             "steps": trained.steps,
+            "epochs": trained.epochs,
             "router threshold": report.threshold,
             "router held-out precision": report.precision,
             "router held-out recall": report.recall,
@@ -79,18 +93,22 @@ class DualMemory:
         return DualMemoryModel.load(folder, main, side_of(main, copy.deepcopy(main.module)))
 
     def _lora(self, main: T5Recommender) -> LoraConfig:
-        shape, blocks = main.module.config, len(main.module.decoder.block)
-        last = range(max(0, blocks - self.config.lora_blocks), blocks)
-        names = ("wi_0", "wi_1") if shape.is_gated_act else ("wi",)
-        targets = [f"decoder.block.{block}.layer.2.DenseReluDense.{name}" for block in last for name in names]
+        if self.config.lora_targets is None:
+            targets = targets_of_last_blocks(main, self.config.lora_blocks)
+        else:
+            targets = known_targets(main, self.config.lora_targets)
+        if not self.config.freeze_lm_head:
+            targets = list(dict.fromkeys([*targets, HEAD]))
         return LoraConfig(
             r=self.config.lora_r,
             lora_alpha=self.config.lora_alpha,  # type: ignore[arg-type]
             lora_dropout=self.config.lora_dropout,
-            target_modules=targets if self.config.freeze_lm_head else [*targets, "lm_head"],
+            target_modules=targets,
         )
 
-    def _router(self, task: Task, main: T5Recommender) -> tuple[Router, RouterReport, Flops]:
+    def _router(
+        self, task: Task, main: T5Recommender, earlier: warm.Earlier | None
+    ) -> tuple[Router, RouterReport, Flops]:
         rng = np.random.default_rng(task.seed)
         whole = task.kind == "users"
         histories = labelled_histories(
@@ -106,7 +124,8 @@ class DualMemory:
         asked = count_flops(lambda: features_of(main, sample, layers))
         per_history = asked.count / len(sample)
         features = features_of(main, histories.rows, layers)
-        router, report = train_router(features, histories, self.config, task.seed)
+        start = None if earlier is None else earlier.router
+        router, report = train_router(features, histories, self.config, task.seed, start)
         weights = sum(p.numel() for p in router.parameters())
         # A step costs about six operations a weight and sample (two forward, four backward).
         own = 6.0 * weights * self.config.router_epochs * float((~histories.held_out).sum())
@@ -116,8 +135,8 @@ class DualMemory:
 class _Trained:
     """What the side memory's training did."""
 
-    def __init__(self, steps: int, flops: Flops, last: dict[str, float]) -> None:
-        self.steps, self.flops, self.losses = steps, flops, last
+    def __init__(self, steps: int, epochs: int, flops: Flops, last: dict[str, float]) -> None:
+        self.steps, self.epochs, self.flops, self.losses = steps, epochs, flops, last
 
 
 class _SideTraining:
@@ -128,66 +147,84 @@ class _SideTraining:
         self.rng = np.random.default_rng(task.seed)
         self.whole = task.kind == "users"
         self.pools = _positive_pools(task, config.positives)
-        rows_a_step = max(1, round(config.batch_size / main.config.window)) if self.whole else config.batch_size
-        self.forget_rows = rows_a_step
-        self.retain_rows = max(1, round(config.batch_size * config.retain_ratio / main.config.window))
+        # A window is a row of many samples, a query one of a single sample.
+        forgotten, retained = config.batch_size * config.forget_ratio, config.batch_size * config.retain_ratio
+        self.forget_rows = max(1, round(forgotten / main.config.window if self.whole else forgotten))
+        self.retain_rows = max(1, round(retained / main.config.window))
 
     def run(self) -> _Trained:
-        """Trains for `epochs` epochs; see `_epoch_rows`."""
+        """Trains for `epochs` epochs, or until the loss has stopped falling; see `_epoch_rows`."""
         config = self.config
         parameters = [p for p in self.side.module.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=0.0)
         rows = self._epoch_rows()
         per_epoch = math.ceil(len(rows) / self.forget_rows)
-        steps = per_epoch * config.epochs
-        flops = Flops(0.0, ())
-        last: list[dict[str, float]] = []
+        one = Flops(0.0, ())
+        stop = _EarlyStop(config.patience, config.min_delta, parameters)
+        means: dict[str, float] = {}
+        epochs = 0
         self.side.module.train()
         self.main.module.eval()
-        for done, chosen in enumerate(self._row_batches(rows, config.epochs)):
-            forget, positives = self._forget_batch(chosen)
-            retain = self._retain_batch()
-            if done == 0:
-                one = count_flops(partial(self._forward_backward, forget, positives, retain))
-                flops = Flops(steps * one.count, one.uncounted)
-            with autocast(self.main.device, config.amp):
-                loss, terms = self._loss(forget, positives, retain)
-            step(optimizer, loss, parameters, config.clip)
-            if done >= steps - per_epoch:
-                last.append({name: float(term.detach()) for name, term in terms.items()})
-            if done % 20 == 0:
-                self.task.progress(0.8 * done / steps, f"side memory, loss {float(loss.detach()):.1f}")
+        for epoch in range(config.epochs):
+            seen: list[dict[str, float]] = []
+            for at, chosen in enumerate(self._row_batches(rows)):
+                forget, positives = self._forget_batch(chosen)
+                retain = self._retain_batch()
+                if epoch == at == 0:
+                    one = count_flops(partial(self._forward_backward, forget, positives, retain))
+                with autocast(self.main.device, config.amp):
+                    loss, terms = self._loss(forget, positives, retain)
+                value = step(optimizer, loss, parameters, config.clip)
+                seen.append({"total": value, **{name: float(term.detach()) for name, term in terms.items()}})
+                done = epoch * per_epoch + at
+                if done % 20 == 0:
+                    share = 0.8 * done / (per_epoch * config.epochs)
+                    self.task.progress(share, f"side memory, loss {value:.1f}")
+            means = {name: float(np.mean([terms[name] for terms in seen])) for name in seen[0]}
+            epochs = epoch + 1
+            if stop.ends(means):
+                break
         self.side.module.eval()
-        return _Trained(steps, flops, {name: float(np.mean([t[name] for t in last])) for name in last[0]})
+        steps = per_epoch * epochs
+        return _Trained(steps, epochs, Flops(steps * one.count, one.uncounted), stop.restored(means))
 
     def _loss(
-        self, forget: Batch, positives: torch.Tensor, retain: Batch
+        self, forgotten: Batch, positives: torch.Tensor, retain: Batch
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         c = self.config
-        s_f, m_f, y_minus, at = self._logits(forget)
+        s_f, m_f, y_minus, at = self._logits(forgotten)
         s_r, m_r, y_r, _ = self._logits(retain)
         y_plus = positives[at]
-        terms = {
-            "positive": losses.positive_bce(s_f, y_plus),
-            "retained": functional.cross_entropy(s_r, y_r),
-            "negative": losses.negative_bce(s_f, y_minus),
-            "unlikelihood": losses.unlikelihood(s_f, y_minus),
-            "pairwise": losses.pairwise(s_f, m_f, y_minus, c.pairwise_margin, c.hard_neg_k),
-            "topk": losses.topk_penalty(s_f, y_minus, c.topk_margin, c.topk_k),
-            "suppression": losses.absolute_suppression(s_f, y_minus, c.abs_suppression_margin),
-            "stability": losses.stability(s_r, m_r),
+        # A term without weight costs nothing.
+        forget: dict[str, tuple[float, Callable[[], torch.Tensor]]] = {
+            "negative": (c.negative_weight, lambda: losses.negative_bce(s_f, y_minus)),
+            "unlikelihood": (c.unlikelihood_weight, lambda: losses.unlikelihood(s_f, y_minus)),
+            "pairwise": (
+                c.pairwise_weight,
+                lambda: losses.pairwise(s_f, m_f, y_minus, c.pairwise_margin, c.hard_neg_k),
+            ),
+            "topk": (c.topk_penalty_weight, lambda: losses.topk_penalty(s_f, y_minus, c.topk_margin, c.topk_k)),
+            "suppression": (
+                c.abs_suppression_weight,
+                lambda: losses.absolute_suppression(s_f, y_minus, c.abs_suppression_margin),
+            ),
+            "distillation": (
+                c.distill_weight,
+                lambda: losses.self_distillation(s_f, m_f, y_minus, c.distill_delta),
+            ),
+            "shift": (c.shift_weight, lambda: losses.log_prob_shift(s_f, m_f, y_minus, c.distill_delta)),
         }
-        if not c.kl_mask_forgotten:
-            terms["stability"] = terms["stability"] + losses.stability(s_f, m_f)
-        retention = terms["positive"] + terms["retained"]
-        forgetting = (
-            terms["negative"]
-            + c.unlikelihood_weight * terms["unlikelihood"]
-            + c.pairwise_weight * terms["pairwise"]
-            + c.topk_penalty_weight * terms["topk"]
-            + c.abs_suppression_weight * terms["suppression"]
-        )
-        total = c.alpha_weight * retention + c.beta_weight * forgetting + c.kl_reg_weight * terms["stability"]
+        terms = {name: term() for name, (weight, term) in forget.items() if weight}
+        total = c.beta_weight * torch.stack([forget[name][0] * term for name, term in terms.items()]).sum()
+        if c.alpha_weight:
+            terms["positive"] = losses.positive_bce(s_f, y_plus)
+            terms["retained"] = losses.retained_cross_entropy(s_r, y_r)
+            total = total + c.alpha_weight * (terms["positive"] + terms["retained"])
+        if c.kl_reg_weight:
+            terms["stability"] = losses.stability(s_r, m_r)
+            if not c.kl_mask_forgotten:
+                terms["stability"] = terms["stability"] + losses.stability(s_f, m_f)
+            total = total + c.kl_reg_weight * terms["stability"]
         return total, terms
 
     def _forward_backward(self, forget: Batch, positives: torch.Tensor, retain: Batch) -> None:
@@ -209,11 +246,11 @@ class _SideTraining:
         windows = np.ceil(self.task.forget_sequences.lengths / self.main.config.window).astype(np.int64)
         return np.repeat(np.arange(len(self.task.forget_sequences)), windows)
 
-    def _row_batches(self, rows: IntArray, epochs: int) -> Iterator[IntArray]:
-        for _ in range(epochs):
-            order = rows[self.rng.permutation(len(rows))]
-            for start in range(0, len(order), self.forget_rows):
-                yield order[start : start + self.forget_rows]
+    def _row_batches(self, rows: IntArray) -> Iterator[IntArray]:
+        """The batches of one epoch."""
+        order = rows[self.rng.permutation(len(rows))]
+        for start in range(0, len(order), self.forget_rows):
+            yield order[start : start + self.forget_rows]
 
     def _forget_batch(self, rows: IntArray) -> tuple[Batch, torch.Tensor]:
         """Forgotten samples, and a positive for each position [rows, positions]."""
@@ -242,6 +279,33 @@ class _SideTraining:
     def _retain_batch(self) -> Batch:
         rows = self.rng.integers(0, len(self.task.retained), self.retain_rows)
         return self.main.batch(self.task.retained.take(rows), self.rng)
+
+
+class _EarlyStop:
+    """Watches the mean loss of every epoch, and keeps the weights of the best one."""
+
+    def __init__(self, patience: int, min_delta: float, parameters: list[torch.nn.Parameter]) -> None:
+        self._patience, self._min_delta, self._parameters = patience, min_delta, parameters
+        self._best: dict[str, float] = {}
+        self._weights: list[torch.Tensor] = []
+        self._waited = 0
+
+    def ends(self, means: dict[str, float]) -> bool:
+        """Whether training should end after an epoch with these mean losses."""
+        if not self._patience:
+            return False
+        if not self._best or means["total"] < self._best["total"] - self._min_delta:
+            self._best, self._waited = means, 0
+            self._weights = [parameter.detach().clone() for parameter in self._parameters]
+            return False
+        self._waited += 1
+        return self._waited >= self._patience
+
+    def restored(self, means: dict[str, float]) -> dict[str, float]:
+        """Puts the best weights back, and returns their losses; `means` where nothing was watched."""
+        for parameter, weights in zip(self._parameters, self._weights, strict=False):
+            parameter.data.copy_(weights)
+        return self._best or means
 
 
 def _positive_pools(task: Task, nearest: int) -> Sequences:

@@ -99,7 +99,8 @@ class DualMemoryModel:
 
     def save(self, folder: Path) -> None:
         """Writes a PEFT adapter, the router, and which base they belong to; the base itself is not repeated."""
-        self.adapter.save_pretrained(str(folder / ADAPTER))
+        # The output head's own weights are the base's, also where the adapter sits on it.
+        self.adapter.save_pretrained(str(folder / ADAPTER), save_embedding_layers=False)
         routing_settings = {"threshold": self.threshold, "layers": list(self._layers), "routing": self._mode}
         routing.save_router(self.router, folder, routing_settings)
         about = {"format": 1, "base_sha256": weights_checksum(self.main.module)}
@@ -117,15 +118,24 @@ class DualMemoryModel:
         Raises:
             InputError: The folder is no dual memory, or belongs to another base.
         """
-        try:
-            about = json.loads((folder / ABOUT).read_bytes())
-        except (OSError, ValueError) as error:
-            raise InputError(f"{folder}: this is no dual memory ({ABOUT} cannot be read).") from error
-        if about.get("base_sha256") != weights_checksum(main.module):
-            raise InputError(f"{folder}: this dual memory belongs to another base than the one that was given.")
+        check_base(folder, main)
         adapter = PeftModel.from_pretrained(twin.module, str(folder / ADAPTER))
         router, threshold, layers, mode = routing.load_router(folder, main.device)
         return cls(main, adapter.eval(), router, threshold, layers, mode)
+
+
+def check_base(folder: Path, main: T5Recommender) -> None:
+    """Checks that a folder holds a dual memory for this base.
+
+    Raises:
+        InputError: It does not.
+    """
+    try:
+        about = json.loads((folder / ABOUT).read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: this is no dual memory ({ABOUT} cannot be read).") from error
+    if about.get("base_sha256") != weights_checksum(main.module):
+        raise InputError(f"{folder}: this dual memory belongs to another base than the one that was given.")
 
 
 class _RouterPart:

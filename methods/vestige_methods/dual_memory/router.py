@@ -66,8 +66,8 @@ def observe(
 ) -> Observed:
     """Runs the main memory and keeps what its layers say of each history.
 
-    Of the encoder, of the decoder or of both (`layers`), the hidden states of the embedding and of every block are
-    averaged over the history, and put beside each other.
+    The hidden states that `layers` names (see `DualMemoryConfig.router_layers`) are averaged over the history, and put
+    beside each other.
     """
     mask = (encoder != PAD).long()
     encoded = main.module.encoder(input_ids=encoder, attention_mask=mask, output_hidden_states=True)
@@ -80,7 +80,11 @@ def observe(
     )
     asked = (torch.arange(decoder.shape[1], device=decoder.device) <= last[:, None]).long()
     seen = {"encoder": (encoded.hidden_states, mask), "decoder": (decoded.hidden_states, asked)}
-    features = [_average(hidden, where) for layer in layers for hidden in seen[layer][0] for where in [seen[layer][1]]]
+    features = []
+    for layer in layers:
+        stack, _, number = layer.partition(".")
+        hidden, where = seen[stack]
+        features += [_average(states, where) for states in ([hidden[int(number)]] if number else hidden)]
     answer = decoded[0][torch.arange(len(decoder)), last]
     return Observed(encoded[0], mask, answer, torch.cat(features, dim=-1).float())
 
@@ -126,9 +130,20 @@ class Histories:
 
 
 def train_router(
-    features: torch.Tensor, histories: Histories, config: DualMemoryConfig, seed: int
+    features: torch.Tensor, histories: Histories, config: DualMemoryConfig, seed: int, start: Router | None = None
 ) -> tuple[Router, RouterReport]:
-    """Trains on the histories that are not held out, then chooses the threshold on those that are."""
+    """Trains on the histories that are not held out, then chooses the threshold on those that are.
+
+    Args:
+        features: [queries, features], see `observe`.
+        histories: Their labels.
+        config: The router's settings.
+        seed: Of initial weights, dropout and order.
+        start: A router to go on from; its standardisation is kept, since its weights were made for that.
+
+    Raises:
+        InputError: `start` has another shape.
+    """
     torch.manual_seed(seed)
     device = features.device
     # A class of one history has it held out, and must be trained on it all the same.
@@ -137,8 +152,11 @@ def train_router(
     train = torch.from_numpy(np.flatnonzero(training)).to(device)
     label = torch.from_numpy(histories.forget).to(device).float()
     router = Router(features.shape[1], config.router_hidden, config.router_dropout).to(device)
-    router.mean.copy_(features[train].mean(dim=0))
-    router.scale.copy_(features[train].std(dim=0).clamp_min(1e-6))
+    if start is None:
+        router.mean.copy_(features[train].mean(dim=0))
+        router.scale.copy_(features[train].std(dim=0).clamp_min(1e-6))
+    else:
+        _continue(router, start)
     optimizer = torch.optim.AdamW(router.parameters(), lr=config.router_lr, weight_decay=config.router_weight_decay)
     positive = label[train].mean().clamp(1e-3, 1 - 1e-3)
     criterion = nn.BCEWithLogitsLoss(pos_weight=(1 - positive) / positive)
@@ -157,6 +175,16 @@ def train_router(
         probability = torch.sigmoid(router(features[torch.from_numpy(held).to(device)])).cpu().numpy()
     report = choose_threshold(probability, histories.forget[held], histories.weight[held], config.target_precision)
     return router, report
+
+
+def _continue(router: Router, start: Router) -> None:
+    shapes, own = (
+        {name: tuple(tensor.shape) for name, tensor in each.state_dict().items()} for each in (start, router)
+    )
+    if shapes != own:
+        hidden = len(start.state_dict()["layers.0.bias"])
+        raise InputError(f"warm_start: its router has {hidden} hidden units; give router_hidden = {hidden}.")
+    router.load_state_dict(start.state_dict())
 
 
 def choose_threshold(

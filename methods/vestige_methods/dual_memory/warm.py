@@ -1,0 +1,72 @@
+"""Goes on from a dual memory that was saved before, for the same base."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file
+
+from vestige.errors import InputError
+from vestige.recommenders.t5 import T5Recommender
+from vestige_methods.dual_memory.model import ADAPTER, check_base
+from vestige_methods.dual_memory.router import Router, load_router
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What was saved.
+
+    Attributes:
+        folder: Where it lies.
+        adapter: The adapter's weights by name.
+        router: The trained router.
+    """
+
+    folder: Path
+    adapter: dict[str, torch.Tensor]
+    router: Router
+
+
+def read(folder: Path, main: T5Recommender, layers: tuple[str, ...]) -> Earlier:
+    """Reads what `DualMemoryModel.save` wrote.
+
+    Raises:
+        InputError: It is no dual memory, belongs to another base, or its router sees other layers.
+    """
+    check_base(folder, main)
+    router, _, seen, _ = load_router(folder, main.device)
+    if seen != layers:
+        raise InputError(f"{folder}: its router sees {', '.join(seen)}; give router_layers = {list(seen)}.")
+    try:
+        weights = load_file(folder / ADAPTER / ADAPTER_WEIGHTS, device=main.device)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: the adapter cannot be read ({error}).") from error
+    return Earlier(folder, weights, router)
+
+
+def start_adapter(adapter: PeftModel, earlier: Earlier) -> None:
+    """Puts the saved weights into a new adapter.
+
+    Raises:
+        InputError: It has other layers, or another rank.
+    """
+    own = {name: tuple(tensor.shape) for name, tensor in _weights(adapter).items()}
+    saved = {name: tuple(tensor.shape) for name, tensor in earlier.adapter.items()}
+    if own != saved:
+        settings = json.loads((earlier.folder / ADAPTER / "adapter_config.json").read_bytes())
+        layers = ", ".join(sorted(settings["target_modules"]))
+        raise InputError(
+            f"{earlier.folder}: its adapter has rank {settings['r']} on {layers}; give the same lora_r, lora_targets "
+            "and freeze_lm_head to go on from it."
+        )
+    set_peft_model_state_dict(adapter, earlier.adapter)
+
+
+def _weights(adapter: PeftModel) -> dict[str, torch.Tensor]:
+    """What is saved of an adapter."""
+    weights: dict[str, torch.Tensor] = get_peft_model_state_dict(adapter, save_embedding_layers=False)
+    return weights
