@@ -29,6 +29,8 @@ from vestige.recommenders.popularity_config import PopularityConfig
 from vestige.recommenders.sasrec import SASRec
 from vestige.recommenders.sasrec_config import SASRecConfig
 from vestige.recommenders.scoring import rank_queries
+from vestige.recommenders.t5 import T5Recommender
+from vestige.recommenders.t5_config import T5RecommenderConfig
 from vestige.specs import MethodSpec
 from vestige_datasets.configs import SyntheticConfig
 from vestige_datasets.synthetic import Synthetic
@@ -46,6 +48,9 @@ from vestige_methods.baselines.undial import lowered
 DATA = Synthetic(SyntheticConfig(users=60, items=40, events=16, tastes=4), Path()).load()
 TINY = SASRecConfig(
     d_model=16, d_ff=32, layers=1, dropout=0.0, passes=150, window=12, batch_size=16, learning_rate=1e-2
+)
+TINY_T5 = T5RecommenderConfig(
+    d_model=16, d_ff=32, layers=1, heads=2, passes=40, window=8, context=10, recent=4, batch_size=8, learning_rate=1e-2
 )
 CATALOGUE = Catalogue(tuple(DATA.item_ids.tolist()))
 NAMES = [name for name, *_ in BASELINES]
@@ -135,6 +140,30 @@ def test_it_forgets_something_and_keeps_most(world, name: str) -> None:
     lost = ce_of(found.model, task.forget) - ce_of(base, task.forget)
     paid = ce_of(found.model, retained_queries(task)) - ce_of(base, retained_queries(task))
     assert lost > 0.02 and lost > paid
+
+
+@pytest.fixture(scope="module")
+def on_t5():
+    split = draw(DATA, RequestConfig(count=8), HoldoutConfig(), 0)
+    base = T5Recommender(TINY_T5, CATALOGUE)
+    base.fit(training(DATA, split, [Part.RETAINED, Part.FORGET]), 0, silent)
+    return split, base
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_t5_forgets_by_the_same_lines(on_t5, name: str, tmp_path: Path) -> None:
+    split, base = on_t5
+    task = make_task(
+        DATA, split, Part.FORGET, recommender=copy.deepcopy(base), seed=1, device="cpu",
+        budget=Budget(passes=3, seconds=1.0), progress=silent, fresh=lambda: T5Recommender(TINY_T5, CATALOGUE),
+    )  # fmt: skip
+    made = method(name)
+    found = made.unlearn(task)
+    assert ce_of(found.model, task.forget) > ce_of(base, task.forget)
+    found.model.save(tmp_path)
+    again = made.load(tmp_path, copy.deepcopy(base)) if isinstance(made, Loads) else None
+    again = again or T5Recommender.load(tmp_path, TINY_T5, CATALOGUE, "cpu")
+    assert again.score(task.forget.histories) == pytest.approx(found.model.score(task.forget.histories), abs=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)

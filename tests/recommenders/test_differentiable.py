@@ -16,6 +16,8 @@ from vestige.recommenders.contract import Catalogue, Differentiable, Transitions
 from vestige.recommenders.gradients import fisher, frozen, log_probs
 from vestige.recommenders.popularity import Popularity
 from vestige.recommenders.popularity_config import PopularityConfig
+from vestige.recommenders.sasrec import SASRec
+from vestige.recommenders.sasrec_config import SASRecConfig
 from vestige.recommenders.t5 import T5Recommender
 from vestige.recommenders.t5_config import T5RecommenderConfig
 
@@ -63,7 +65,20 @@ def t5(items: str = "tokens") -> T5Recommender:
     return model
 
 
-MODELS: dict[str, Callable[[], Differentiable]] = {"toy": Toy, "t5": t5, "t5 names": lambda: t5("collaborative")}
+def sasrec() -> SASRec:
+    model = SASRec(
+        SASRecConfig(d_model=16, d_ff=32, layers=1, dropout=0.0, passes=3, window=6, batch_size=8), CATALOGUE
+    )
+    model.fit(ROWS, 1, silent)
+    return model
+
+
+MODELS: dict[str, Callable[[], Differentiable]] = {
+    "toy": Toy,
+    "t5": t5,
+    "t5 names": lambda: t5("collaborative"),
+    "sasrec": sasrec,
+}
 every_model = pytest.mark.parametrize("name", MODELS)
 
 

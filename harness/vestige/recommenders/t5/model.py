@@ -10,10 +10,8 @@ Architecture: Raffel et al., "Exploring the Limits of Transfer Learning with a U
 JMLR 2020 (arXiv 1910.10683), as implemented in `transformers`, with tied embeddings.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,7 +22,6 @@ from transformers import DynamicCache, EncoderDecoderCache, T5Config, T5ForCondi
 from vestige.data.sequences import IntArray, Sequences, offsets_of, padded
 from vestige.data.sequences import sequences as rows_of
 from vestige.data.views import Queries
-from vestige.errors import InputError
 from vestige.progress import Progress
 from vestige.recommenders.contract import Catalogue, FitReport, FloatArray, Transitions
 from vestige.recommenders.t5 import checkpoint, vocabulary
@@ -34,18 +31,8 @@ from vestige.recommenders.t5.prompts import EOS, PAD
 from vestige.recommenders.t5.trie import item_log_probs, trie_of
 from vestige.recommenders.t5.vocabulary import Vocabulary
 from vestige.recommenders.t5_config import SCRATCH, T5RecommenderConfig
-from vestige.recommenders.torch_tools import (
-    Flops,
-    autocast,
-    count_flops,
-    deterministic,
-    resolve_device,
-    step,
-    warm_then_linear,
-)
-
-IGNORED = -100
-"""Target of a position without a loss."""
+from vestige.recommenders.torch_tools import autocast, resolve_device
+from vestige.recommenders.training import IGNORED, Training, descend
 
 PREFIXES = 4096
 """So many prefixes of names are followed at once, at most, where several tokens spell an item."""
@@ -103,44 +90,10 @@ class T5Recommender:
     def train_on(
         self, sequences: Sequences, passes: float, seed: int, progress: Progress, learning_rate: float | None = None
     ) -> FitReport:
-        """Trains on from the present weights for `passes` passes (a fraction of one is allowed).
-
-        Raises:
-            InputError: There are no sequences.
-            FloatingPointError: The loss is not finite.
-        """
-        if len(sequences) == 0:
-            raise InputError("there is nothing to train on: no user has a training interaction.")
-        config = self.config
-        deterministic(seed)
-        rng = np.random.default_rng(seed)
-        steps = max(1, math.ceil(passes * math.ceil(len(sequences) / config.batch_size)))
-        parameters = [p for p in self.module.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            parameters, lr=learning_rate or config.learning_rate, weight_decay=config.weight_decay
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, warm_then_linear(steps, min(100, steps // 10), 0.02))
-        per_pass = math.ceil(len(sequences) / config.batch_size)
-        losses: list[float] = []
-        flops = Flops(0.0, ())
-        self.module.train()
-        for done, rows in enumerate(_forever(len(sequences), config.batch_size, rng)):
-            if done == steps:
-                break
-            batch = self.batch(sequences.take(rows), rng)
-            if done == 0:
-                flops = count_flops(partial(_forward_backward, self, batch))
-                self.module.zero_grad(set_to_none=True)
-                deterministic(seed)
-            with autocast(self.device, config.amp):
-                loss = self.batch_loss(batch)
-            losses.append(step(optimizer, loss, parameters, config.clip))
-            schedule.step()
-            if done % 20 == 0:
-                progress(done / steps, f"loss {losses[-1]:.3f}")
-        self.module.eval()
-        last = float(np.mean(losses[-per_pass:]))
-        return FitReport(passes, steps, last, steps * flops.count, flops.uncounted)
+        """Trains on from the present weights; see `vestige.recommenders.training.descend`."""
+        c = self.config
+        how = Training(c.batch_size, learning_rate or c.learning_rate, c.weight_decay, c.clip, c.amp)
+        return descend(self, how, sequences, passes, seed, progress)
 
     def loss(self, sequences: Sequences, rng: np.random.Generator) -> torch.Tensor:
         """The mean cross-entropy, in nats a token, of one random window of every sequence."""
@@ -413,15 +366,3 @@ def _shape(config: T5RecommenderConfig, tokens: int) -> dict[str, Any]:
         "eos_token_id": EOS,
         "decoder_start_token_id": PAD,
     }
-
-
-def _forward_backward(model: T5Recommender, batch: Batch) -> None:
-    model.batch_loss(batch).backward()
-
-
-def _forever(rows: int, size: int, rng: np.random.Generator) -> Iterator[IntArray]:
-    """Batches of row numbers, every row once a pass, in a new order each pass."""
-    while True:
-        order = rng.permutation(rows)
-        for start in range(0, rows, size):
-            yield order[start : start + size]
