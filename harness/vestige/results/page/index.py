@@ -6,6 +6,7 @@ from vestige.errors import InputError
 from vestige.results.page.build import PAGE, write_index, write_page
 from vestige.results.pooling import Results
 from vestige.results.render import read_results
+from vestige.results.restoring import read_restored
 
 INDEX = "index.html"
 
@@ -28,7 +29,7 @@ def index(folder: Path) -> list[Path]:
         source = next((s for s in (place, place / "accepted") if (s / "records").is_dir()), None)
         if source is None:
             continue
-        results = read_results(source)
+        results = read_results(source) if source == place else read_restored(source)
         made = write_page(results, source)
         if source != place:
             made = made.replace(place / PAGE)
