@@ -358,7 +358,13 @@ def verify(
 
 @app.command()
 def compare(
-    a: Annotated[str, typer.Argument(help="A results folder, or a board: its fresh results, else the accepted ones.")],
+    a: Annotated[
+        str,
+        typer.Argument(
+            help="A results folder; a board: its fresh results, else accepted ones; or REVISION:BOARD, the accepted "
+            "ones at a commit."
+        ),
+    ],
     b: Annotated[str | None, typer.Argument(help="The other one.", show_default=False)] = None,
     rows: Annotated[
         tuple[str, str] | None,
@@ -370,20 +376,28 @@ def compare(
     A difference is B minus A with its 95 % interval, over the seeds that both have. A user is better off in B where the
     value is higher, or nearer to the target, as the measurement has it.
     """
+    import tempfile
+
     from vestige.errors import InputError
     from vestige.results.compare import compare as compare_folders
     from vestige.results.compare import compare_rows, markdown, results_folder
+    from vestige.results.revisions import accepted_at
 
     if (b is None) == (rows is None):
         raise InputError("compare: name either a second folder or board, or two rows with --rows LABEL_A LABEL_B.")
-    first = results_folder(a, Path("vestige-out"))
+    with tempfile.TemporaryDirectory() as scratch:
+        names = [a] if b is None else [a, b]
+        folders = [
+            accepted_at(name, Path(scratch) / str(place)) or results_folder(name, Path("vestige-out"))
+            for place, name in enumerate(names)
+        ]
+        found = compare_rows(folders[0], rows) if rows is not None else compare_folders(*folders)
+    # A commit's results lay in a folder that is gone.
+    shown = [name if Path(scratch) in folder.parents else folder for name, folder in zip(names, folders, strict=True)]
     if rows is not None:
-        found = compare_rows(first, rows)
-        typer.echo(f"A: {rows[0]}\nB: {rows[1]}, both of {first}\n")
+        typer.echo(f"A: {rows[0]}\nB: {rows[1]}, both of {shown[0]}\n")
     else:
-        second = results_folder(str(b), Path("vestige-out"))
-        found = compare_folders(first, second)
-        typer.echo(f"A: {first}\nB: {second}\n")
+        typer.echo(f"A: {shown[0]}\nB: {shown[1]}\n")
     typer.echo(markdown(found))
 
 
