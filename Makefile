@@ -10,7 +10,7 @@ quickstart: $(INSTALLED)
 	$(BIN)/vestige run quickstart
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder --durations 15
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -103,7 +103,7 @@ def plugin_package(folder: Path, name: str, source: str) -> Path:
     return folder
 
 
-LONGEST_FIRST = ("test_third_party", "test_cli", "test_check", "test_evaluation")
+LONGEST_FIRST = ("test_third_party", "test_cli", "test_verify", "test_evaluation", "test_check", "test_t5_boards")
 """Modules that take minutes: begun first, so that no process is left with them at the end."""
 
 
