@@ -27,10 +27,12 @@ class Destroyed:
         self.config = config
 
     def unlearn(self, task: Task) -> Unlearned:
-        """Ascends for `steps` steps."""
+        """Ascends for `steps` steps; an empty request gives back the base."""
         config, model = self.config, task.recommender
         if not isinstance(model, Trainable):
             raise InputError("destroyed needs a recommender that can be trained further; this one cannot.")
+        if len(task.forget) == 0:
+            return Unlearned(task.recommender, notes={"steps": 0}, flops=0.0)
         flops = self._per_step(model, task)
         deterministic(task.seed)
         rng = np.random.default_rng(task.seed)
