@@ -147,6 +147,12 @@ def test_a_value_opens_its_record(opened: Page) -> None:
     assert not dialog.is_visible()
 
 
+def test_forgetting_is_seen_in_three_ways(opened: Page) -> None:
+    assert opened.locator("#way option").all_inner_texts() == ["lists", "scores", "an attacker"]
+    opened.select_option("#way", "an attacker")
+    opened.wait_for_function("document.querySelector('#chart-forgetting').textContent.includes('AUC swap')")
+
+
 def test_the_users_of_a_chosen_method_are_drawn(opened: Page) -> None:
     before = opened.inner_html("#chart-users")
     opened.select_option("#users-method", "dual_memory (published)")

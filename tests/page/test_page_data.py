@@ -80,12 +80,22 @@ def test_the_picture_has_a_mark_for_every_row_and_the_same_bytes(tmp_path: Path)
     text = before.decode()
     for label in ("do_nothing (base)", "retrain (gold)", "finetune", "dual_memory (published)", "recheck"):
         assert label in text
-    spec = charts.forgetting(real)
+    assert [way.name for way in charts.ways(real)] == ["hit@10:vs_gold/forget", "shift/forget", "auc_swap/forget"]
+    spec = charts.forgetting(real, charts.ways(real)[0])
     assert spec is not None
     rows = {row["row"]: row for row in spec["data"]["values"]}
     assert rows["retrain (gold)"]["x"] == 0
     pooled = real.pooled("finetune", "hit@10:vs_gold/forget")
     assert pooled is not None and rows["finetune"]["x"] == pooled.value
+    # What lists hide, scores and an attacker show: dual memory stands beside gold in the first alone.
+    apart = []
+    for way in charts.ways(real):
+        drawn = charts.forgetting(real, way)
+        assert drawn is not None
+        at = {row["row"]: row["x"] for row in drawn["data"]["values"]}
+        gap = at["do_nothing (base)"] - at["retrain (gold)"]
+        apart.append(abs(at["dual_memory (published)"] - at["retrain (gold)"]) / gap)
+    assert apart[0] < 0.2 and min(apart[1:]) > 1
     assert "![" in markdown(real, first) and "](leaderboard.svg)" in markdown(real, first)
     assert "leaderboard.svg" not in markdown(real)
 
@@ -93,7 +103,7 @@ def test_the_picture_has_a_mark_for_every_row_and_the_same_bytes(tmp_path: Path)
 def test_a_board_of_one_row_has_no_plot_and_says_so(tmp_path: Path) -> None:
     lonely = results({"do_nothing": {HIT: (0.3, 0.01), NDCG: (0.2, 0.01)}})
     (tmp_path / "leaderboard.svg").write_text("an old one")
-    assert charts.forgetting(lonely) is None and write_picture(lonely, tmp_path) is None
+    assert charts.picture(lonely) is None and write_picture(lonely, tmp_path) is None
     assert not (tmp_path / "leaderboard.svg").exists()
     assert "there is nothing to plot" in page(lonely, tmp_path)
 

@@ -75,8 +75,8 @@ def markdown(results: Results, picture: Path | None = None) -> str:
     if picture is not None:
         k = k_of(results)
         parts.append(
-            f"![Every row by hit@{k} on what must be forgotten, minus gold's, and ndcg@{k} on what is retained; marks "
-            f"are larger the longer a method takes]({picture.name})"
+            f"![Every row by how much it forgot (as lists, scores and an attacker see it; dashed is gold) and ndcg@{k} "
+            f"on what is retained; marks are larger the longer a method takes]({picture.name})"
         )
     for section in sections(results):
         rows = _table(results, section.columns)

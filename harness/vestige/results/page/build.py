@@ -45,7 +45,9 @@ def page(results: Results, folder: Path) -> str:
     table = data.rows(results, shown)
     payload = data.payload(results, folder, shown, table)
     plots: dict[str, Any] = {
-        "forgetting": charts.forgetting(results),
+        "forgetting": {
+            way.short: spec for way in charts.ways(results) if (spec := charts.forgetting(results, way)) is not None
+        },
         "recovery": charts.recovery(results),
         "cost": charts.cost(results),
     }
@@ -65,6 +67,7 @@ def page(results: Results, folder: Path) -> str:
         rows=[_row(row) for row in table],
         charts=plots,
         has_users=bool(payload["users"]) and bool(payload["methods"]),
+        ways=list(plots["forgetting"]),
         methods=payload["methods"],
         user_values=[(name, found["title"]) for name, found in payload["users"].items()],
         data=_safe(json.dumps(payload, ensure_ascii=False)),

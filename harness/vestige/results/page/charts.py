@@ -5,11 +5,12 @@ the same.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from vestige.results.cells import display
 from vestige.results.pooling import Results
-from vestige.results.sections import has, k_of
+from vestige.results.sections import attack_columns, has, headline_auc, k_of
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A000")
 GREY = "#7F7F7F"
@@ -42,25 +43,52 @@ def methods(results: Results) -> list[str]:
     return [label for label in results.competing if label not in references]
 
 
-def forgetting(results: Results, width: int | str = 640) -> Spec | None:
+@dataclass(frozen=True)
+class Way:
+    """A way of seeing how much was forgotten: below gold's value is hidden, above it is remembered.
+
+    Attributes:
+        name: `metric/view`.
+        title: Of the axis, a line each.
+        short: In a list to choose from.
+    """
+
+    name: str
+    title: tuple[str, str]
+    short: str
+
+
+def ways(results: Results) -> list[Way]:
+    """By lists, by scores, by what an attacker sees: a row that looks like gold in one may not in another."""
+    k, auc = k_of(results), headline_auc(results)
+    found = (
+        Way(f"hit@{k}:vs_gold/forget", (f"hit@{k} on what must be forgotten,", "minus gold's"), "lists"),
+        Way("shift/forget", ("score of what must be forgotten,", "minus gold's, in nats"), "scores"),
+        Way(auc, ("AUC of who must be forgotten", f"({attack_columns(results).get(auc, auc)})"), "an attacker"),
+    )
+    return [way for way in found if has(results, way.name)]
+
+
+def forgetting(results: Results, way: Way, width: int | str = 640) -> Spec | None:
     """Forgetting against utility, with cost as size; None where fewer than two rows have both.
 
-    x: hit@k on `forget` minus gold's (0 is right), y: ndcg@k on `retain`, both with 95 % intervals over users.
+    x: one way of seeing forgetting, with a line at gold's value; y: ndcg@k on `retain`; both with 95 % intervals over
+    users.
     """
     k = k_of(results)
-    x_name, y_name = f"hit@{k}:vs_gold/forget", f"ndcg@{k}/retain"
     gold = results.label_of("retrain")
+    known = results.pooled(gold, way.name) if gold else None
+    target = known.value if known is not None and known.value is not None else 0.0
     rows: list[dict[str, Any]] = []
     for label in (*results.competing, *(label for label in NOISE if label in results.controls)):
-        x, y, cost = (results.pooled(label, name) for name in (x_name, y_name, "cost_seconds"))
+        x, y, cost = (results.pooled(label, name) for name in (way.name, f"ndcg@{k}/retain", "cost_seconds"))
         if y is None or y.value is None:
             continue
-        if label == gold:
-            x_value, x_interval = 0.0, (0.0, 0.0)
-        elif x is None or x.value is None:
+        value = x.value if x is not None else None
+        if value is None and label != gold:
             continue
-        else:
-            x_value, x_interval = x.value, x.interval or (x.value, x.value)
+        x_value = target if value is None else value
+        x_interval = (x.interval if x is not None else None) or (x_value, x_value)
         y_interval = y.interval or (y.value, y.value)
         time = cost.value if cost is not None and cost.value is not None else None
         rows.append(
@@ -79,13 +107,12 @@ def forgetting(results: Results, width: int | str = 640) -> Spec | None:
     colour = _by_row(results, names, "color")
     tooltip = [
         {"field": "row", "title": "row"},
-        {"field": "x", "title": f"hit@{k} forget − gold", "format": "+.4f"},
+        {"field": "x", "title": " ".join(way.title), "format": "+.4f"},
         {"field": "y", "title": f"ndcg@{k} retain", "format": ".4f"},
         {"field": "time_shown", "title": "time"},
     ]
     x_axis = {"field": "x", "type": "quantitative", "scale": {"zero": False, "nice": True},
-              "axis": {"title": [f"hit@{k} on what must be forgotten, minus gold's",
-                                 "0 is right; left of it is hidden, right of it is remembered"]}}  # fmt: skip
+              "axis": {"title": list(way.title), "labelOverlap": True, "tickCount": 6}}  # fmt: skip
     y_axis = {"field": "y", "type": "quantitative", "scale": {"zero": False, "nice": True},
               "axis": {"title": f"ndcg@{k} on what is retained"}}  # fmt: skip
     bar = {"type": "rule", "aria": False, "opacity": 0.45, "strokeWidth": 1.5}
@@ -93,11 +120,11 @@ def forgetting(results: Results, width: int | str = 640) -> Spec | None:
         "$schema": SCHEMA,
         "description": "Forgetting against utility, one mark a row of the table; its size is the time it takes.",
         "width": width,
-        "height": 360,
+        "height": 340,
         "data": {"values": rows},
         "layer": [
             {"mark": {"type": "rule", "aria": False, "strokeDash": [4, 4], "opacity": 0.6, "color": GREY},
-             "encoding": {"x": {"datum": 0}}},
+             "encoding": {"x": {"datum": target}}},
             {"mark": bar, "encoding": {"x": x_axis | {"field": "x_low"}, "x2": {"field": "x_high"},
                                        "y": y_axis, "color": colour}},
             {"mark": bar, "encoding": {"x": x_axis, "y": y_axis | {"field": "y_low"}, "y2": {"field": "y_high"},
@@ -114,6 +141,21 @@ def forgetting(results: Results, width: int | str = 640) -> Spec | None:
              }},
         ],
     }  # fmt: skip
+
+
+def picture(results: Results) -> Spec | None:
+    """`forgetting` in every way, side by side; None where nothing can be plotted."""
+    panels = [spec for way in ways(results) if (spec := forgetting(results, way, 270)) is not None]
+    if not panels:
+        return None
+    for panel in panels:
+        del panel["$schema"]
+    return {
+        "$schema": SCHEMA,
+        "description": panels[0]["description"],
+        "hconcat": panels,
+        "resolve": {"scale": {"color": "shared", "shape": "shared", "size": "shared"}},
+    }
 
 
 def recovery(results: Results, width: int | str = 640) -> Spec | None:

@@ -17,12 +17,12 @@ LOOK = {
 
 
 def write_picture(results: Results, folder: Path) -> Path | None:
-    """`leaderboard.svg`, forgetting against utility; the same bytes for the same results.
+    """`leaderboard.svg`, forgetting, seen in up to three ways, against utility; the same bytes for the same results.
 
     None, and no file, where the extra is not installed, or fewer than two rows can be plotted.
     """
     path = folder / PICTURE
-    spec = None if extra.missing() else charts.forgetting(results)
+    spec = None if extra.missing() else charts.picture(results)
     if spec is None:
         path.unlink(missing_ok=True)
         return None

@@ -146,8 +146,13 @@ function usersPlot() {
   spec.data = { values };
   return plot("chart-users", spec);
 }
+function forgettingPlot() {
+  if (byId("way")) plot("chart-forgetting", data.charts.forgetting[byId("way").value]);
+}
+byId("way")?.addEventListener("change", forgettingPlot);
 function draw() {
-  for (const name of ["forgetting", "recovery", "cost"]) plot(`chart-${name}`, data.charts[name]);
+  for (const name of ["recovery", "cost"]) plot(`chart-${name}`, data.charts[name]);
+  forgettingPlot();
   usersPlot();
 }
 for (const id of ["users-method", "users-value"]) byId(id)?.addEventListener("change", usersPlot);
