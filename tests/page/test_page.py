@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -68,6 +68,15 @@ def _silent(page: Page, file: Path) -> Iterator[Page]:
     assert [text for text in said if not text.startswith("blob:")] == []
 
 
+def eventually(page: Page, holds: Callable[[], object]) -> None:
+    """Waits until it holds, five seconds at most: a page answers a moment after it is asked."""
+    for _ in range(50):
+        if holds():
+            return
+        page.wait_for_timeout(100)
+    assert holds()
+
+
 def labels(page: Page) -> list[str]:
     return page.locator("#table tbody th button").all_inner_texts()
 
@@ -90,12 +99,13 @@ def test_it_shows_what_the_table_shows(opened: Page) -> None:
 def test_it_sorts_by_any_column_and_controls_stay_apart(opened: Page) -> None:
     head = opened.locator("#table thead th").nth(1)
     head.click()
-    assert numbers(opened, 1) == sorted(numbers(opened, 1), reverse=True)
+    eventually(opened, lambda: numbers(opened, 1) == sorted(numbers(opened, 1), reverse=True))
     assert head.get_attribute("aria-sort") == "descending"
     # The same by keyboard.
     head.locator("[tabindex], button").first.focus()
     opened.keyboard.press("Enter")
-    assert numbers(opened, 1) == sorted(numbers(opened, 1))
+    eventually(opened, lambda: numbers(opened, 1) == sorted(numbers(opened, 1)))
+    assert head.get_attribute("aria-sort") == "ascending"
     kinds = [row.get_attribute("class") or "" for row in opened.locator("#table tbody tr").all()]
     first = next(i for i, kind in enumerate(kinds) if "control" in kind.split())
     assert all("control" in kind.split() for kind in kinds[first:]) and "first-control" in kinds[first]
@@ -103,11 +113,11 @@ def test_it_sorts_by_any_column_and_controls_stay_apart(opened: Page) -> None:
 
 def test_it_filters_rows(opened: Page) -> None:
     opened.fill("#filter", "DUAL")
-    assert labels(opened) == ["dual_memory (published)"]
+    eventually(opened, lambda: labels(opened) == ["dual_memory (published)"])
     assert opened.inner_text("#filtered") == "1 of 11 rows"
     opened.fill("#filter", "")
     opened.uncheck("#controls")
-    assert len(labels(opened)) == 4
+    eventually(opened, lambda: len(labels(opened)) == 4)
 
 
 def test_columns_are_switched_by_group(opened: Page) -> None:
