@@ -11,6 +11,7 @@ from typing import Any, Literal
 from vestige.results.cells import display
 from vestige.results.pooling import Results
 from vestige.results.sections import attack_columns, has, headline_auc, k_of
+from vestige.results.verdicts import no_power
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A000")
 GREY = "#7F7F7F"
@@ -59,14 +60,17 @@ class Way:
 
 
 def ways(results: Results) -> list[Way]:
-    """By lists, by scores, by what an attacker sees: a row that looks like gold in one may not in another."""
+    """By lists, by scores, by what an attacker sees: a row that looks like gold in one may not in another.
+
+    An attack without power on base is none of them: it finds nobody, whatever was forgotten.
+    """
     k, auc = k_of(results), headline_auc(results)
     found = (
         Way(f"hit@{k}:vs_gold/forget", (f"hit@{k} on what must be forgotten,", "minus gold's"), "lists"),
         Way("shift/forget", ("score of what must be forgotten,", "minus gold's, in nats"), "scores"),
         Way(auc, ("AUC of who must be forgotten", f"({attack_columns(results).get(auc, auc)})"), "an attacker"),
     )
-    return [way for way in found if has(results, way.name)]
+    return [way for way in found if has(results, way.name) and not (way.name == auc and no_power(results, auc))]
 
 
 def forgetting(results: Results, way: Way, width: int | str = 640) -> Spec | None:
