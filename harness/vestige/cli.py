@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vestige import step_commands
 from vestige.errors import VestigeError
 
 if TYPE_CHECKING:
@@ -401,6 +402,9 @@ def compare(
     typer.echo(markdown(found))
 
 
+step_commands.register(app)
+
+
 @app.command()
 def plugins(strict_plugins: StrictOption = False) -> None:
     """List what is installed, from which distribution, and what is broken."""
@@ -554,8 +558,14 @@ def main() -> None:
 
     signal.signal(signal.SIGINT, interrupted)
     debug = "--debug" in sys.argv[1:]
-    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    arguments = [_dashed(word) for word in sys.argv[1:] if word != "--debug"]
     sys.exit(guarded(lambda: app(args=arguments, standalone_mode=True), debug))
+
+
+def _dashed(word: str) -> str:
+    """`--k_values=10` as `--k-values=10`: options may be written with underscores too, as the published ones are."""
+    name, sign, value = word.partition("=")
+    return name.replace("_", "-") + sign + value if name.startswith("--") else word
 
 
 def guarded(work: Callable[[], object], debug: bool) -> int:

@@ -195,7 +195,7 @@ def _draw_users(
 ) -> Split:
     lengths = training_counts(data, part)
     if request.file is not None:
-        forget = _listed_users(data, request.file)
+        forget = listed_users(data, request.file)
         unseen = _matched_users(lengths, forget, rng, request.file)
         return _users_split(data, part, forget, unseen, exchangeable=False)
     # A user must have a transition (two training interactions) to be asked about.
@@ -239,7 +239,7 @@ def _draw_interactions(
 ) -> Split:
     part = part.copy()
     if request.file is not None:
-        listed = _listed_events(data, part, request.file, drop=request.missing == "drop")
+        listed = listed_events(data, part, request.file, drop=request.missing == "drop")
         forget, unseen = listed.events, _events_before(data, part, listed.events)
         affected = np.unique(data.user[forget])
         part[forget], part[unseen] = Part.FORGET, Part.UNSEEN
@@ -314,7 +314,8 @@ def _count(request: RequestConfig, n_users: int) -> int:
     return n
 
 
-def _listed_users(data: Interactions, file: str) -> IntArray:
+def listed_users(data: Interactions, file: str) -> IntArray:
+    """int64 [users], ascending: the users whom a file names; one who is unknown is an error, as are too many."""
     index = {user: position for position, user in enumerate(data.user_ids.tolist())}
     users: list[int] = []
     for place, name in read_users(Path(file)):
@@ -342,14 +343,14 @@ def _matched_users(lengths: IntArray, forget: IntArray, rng: np.random.Generator
 
 
 @dataclass(frozen=True)
-class _Listed:
+class Listed:
     """What a file of interactions comes to: the training interactions it names [n], and notes on what it named."""
 
     events: IntArray
     notes: dict[str, str | int | float]
 
 
-def _listed_events(data: Interactions, part: npt.NDArray[np.int8], file: str, drop: bool) -> _Listed:
+def listed_events(data: Interactions, part: npt.NDArray[np.int8], file: str, drop: bool) -> Listed:
     """The training interactions that a file names; those that are none are an error, or are dropped and counted."""
     named = read_named(Path(file))
     users = {user: position for position, user in enumerate(data.user_ids.tolist())}
@@ -378,7 +379,7 @@ def _listed_events(data: Interactions, part: npt.NDArray[np.int8], file: str, dr
             "of them not in the dataset": absent,
             "of them held out of training": held_out,
         }
-    return _Listed(np.unique(np.asarray(events, dtype=np.int64)), notes)
+    return Listed(np.unique(np.asarray(events, dtype=np.int64)), notes)
 
 
 def _why_not(one: Named, users: Mapping[str, int], items: Mapping[str, int], held_out: bool) -> str:

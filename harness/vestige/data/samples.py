@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pydantic
 
 from vestige import seeds
 from vestige.configs import Config
@@ -13,22 +14,26 @@ from vestige.data.request import Part
 from vestige.data.sequences import IntArray
 from vestige.errors import InputError
 
+RETAIN = 565
+"""So many users retain, as published."""
+
 
 class SamplesConfig(Config):
     """Who is drawn, as published unless said otherwise.
 
     Attributes:
-        forget, retain: How many users of each; no user is in both.
+        forget: How many users forget.
+        retain: How many retain, none of whom forgets; None for `RETAIN`, or as many as the pool has left.
         percent: Of each forgotten user's training interactions the latest so many must be forgotten, rounded down, but
             at least one.
         min_events: The pool's users have so many training interactions.
         min_rating: And rated something at least so high in the test period; None for any rating.
     """
 
-    forget: int = 500
-    retain: int = 565
-    percent: float = 5.0
-    min_events: int = 10
+    forget: int = pydantic.Field(500, ge=1)
+    retain: int | None = pydantic.Field(None, ge=0)
+    percent: float = pydantic.Field(5.0, gt=0, le=50)
+    min_events: int = pydantic.Field(10, ge=2)
     min_rating: float | None = 4.0
 
 
@@ -59,10 +64,11 @@ def draw_samples(data: Interactions, part: npt.NDArray[np.int8], config: Samples
     able = np.bincount(data.user[trained], minlength=data.n_users) >= config.min_events
     able &= np.bincount(data.user[late], minlength=data.n_users) > 0
     pool = np.flatnonzero(able)
-    if len(pool) < config.forget + config.retain:
+    retain = max(min(RETAIN, len(pool) - config.forget), 0) if config.retain is None else config.retain
+    if len(pool) < config.forget + retain:
         rated = "an interaction" if config.min_rating is None else f"a rating of {config.min_rating:g} or more"
         raise InputError(
-            f"{config.forget} forget and {config.retain} retain users were asked for, but only {len(pool)} users have "
+            f"{config.forget} forget and {retain} retain users were asked for, but only {len(pool)} users have "
             f"{config.min_events} training interactions and {rated} in the test period."
         )
     drawn = pool[seeds.generator(seed, "samples").permutation(len(pool))]
@@ -77,7 +83,7 @@ def draw_samples(data: Interactions, part: npt.NDArray[np.int8], config: Samples
             sample(user, max(1, int(len(items[user]) * config.percent / 100)))
             for user in drawn[: config.forget].tolist()
         ),
-        tuple(sample(user, 0) for user in drawn[config.forget : config.forget + config.retain].tolist()),
+        tuple(sample(user, 0) for user in drawn[config.forget : config.forget + retain].tolist()),
     )
 
 

@@ -240,14 +240,14 @@ def load(
     if seeds:
         values["seeds"] = list(seeds)
     config = configs.validate(BoardConfig, values, str(file))
-    dataset = _choose(plugins, DatasetSpec, config.dataset, f"{file}: [dataset]")
+    dataset = choose(plugins, DatasetSpec, config.dataset, f"{file}: [dataset]")
     board = Board(
         name=folder.resolve().name,
         folder=folder,
         config=config,
         dataset=dataset,
-        recommender=_choose(plugins, RecommenderSpec, config.recommender, f"{file}: [recommender]"),
-        popularity=_choose(plugins, RecommenderSpec, PluginTable(name="popularity"), str(file)),
+        recommender=choose(plugins, RecommenderSpec, config.recommender, f"{file}: [recommender]"),
+        popularity=choose(plugins, RecommenderSpec, PluginTable(name="popularity"), str(file)),
         methods=_methods(plugins, config, extra_methods, file),
         metrics=tuple(_measures(plugins, MetricSpec, config.metrics, {"k": config.metrics.k}, f"{file}: [metrics]")),
         attacks=tuple(_measures(plugins, AttackSpec, config.attacks, {}, f"{file}: [attacks]")),
@@ -345,7 +345,12 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _choose(plugins: Plugins, kind: type[SpecT], table: PluginTable, where: str) -> Chosen[SpecT]:
+def choose(plugins: Plugins, kind: type[SpecT], table: PluginTable, where: str) -> Chosen[SpecT]:
+    """A plugin with its settings checked: the preset's, with the table's own laid over them.
+
+    Raises:
+        InputError: It, a preset or a setting does not exist; begins with `where`.
+    """
     spec = plugins.get(kind, table.name, where)
     values = configs.preset_values(spec.presets, table.preset, table.settings(), where)
     return Chosen(spec, configs.validate(spec.config, values, where))
@@ -355,7 +360,7 @@ def _shadow(plugins: Plugins, config: BoardConfig, file: Path) -> Chosen[Recomme
     own = config.shadows.settings()
     # A preset gives a shape, so it takes the place of the recommender's, and the shadows' own keys are laid over it.
     values = {**config.recommender.model_dump(), **own}
-    return _choose(plugins, RecommenderSpec, PluginTable(**values), f"{file}: [shadows]")
+    return choose(plugins, RecommenderSpec, PluginTable(**values), f"{file}: [shadows]")
 
 
 def _methods(plugins: Plugins, config: BoardConfig, extra: tuple[str, ...], file: Path) -> tuple[ChosenMethod, ...]:
@@ -370,7 +375,7 @@ def _methods(plugins: Plugins, config: BoardConfig, extra: tuple[str, ...], file
         tables += [(MethodTable(name=name), str(file)) for name in controls]
     out: dict[str, ChosenMethod] = {}
     for table, where in tables:
-        chosen = _choose(plugins, MethodSpec, table, where)
+        chosen = choose(plugins, MethodSpec, table, where)
         label = table.label or (f"{table.name} ({table.preset})" if table.preset else table.name)
         name = slug(label)
         if not name:

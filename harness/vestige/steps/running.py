@@ -1,0 +1,50 @@
+"""What all steps share: devices and threads, and what a step cost."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from vestige.pipeline.resources import peak_bytes, reset_peak
+
+ValueT = TypeVar("ValueT")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a step runs.
+
+    Attributes:
+        device: `cpu`, `cuda`, `cuda:1` or `auto`.
+        threads: Of torch; another number gives other weights.
+    """
+
+    device: str = "cpu"
+    threads: int = 2
+
+    def start(self) -> str:
+        """Sets the threads; returns the device that is meant.
+
+        Raises:
+            InputError: A GPU is asked for where there is none.
+        """
+        import torch
+
+        from vestige.recommenders.torch_tools import resolve_device
+
+        torch.set_num_threads(self.threads)
+        return resolve_device(self.device)
+
+
+def timed(work: Callable[[], ValueT]) -> tuple[ValueT, dict[str, float | None]]:
+    """What `work` returns, with the seconds and the peak of memory that it took."""
+    reset_peak()
+    start = time.perf_counter()
+    made = work()
+    return made, {"seconds": time.perf_counter() - start, "peak_bytes": peak_bytes()}
+
+
+def ratio(cost: Mapping[str, float | None], to: Mapping[str, float | None], key: str) -> float | None:
+    """`cost[key] / to[key]`, or None where one of them is not known or not above 0."""
+    ours, theirs = cost.get(key), to.get(key)
+    return None if ours is None or theirs is None or theirs <= 0 else ours / theirs

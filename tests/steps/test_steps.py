@@ -1,0 +1,428 @@
+"""The steps one by one, from files to files, through the command line."""
+
+import csv
+import io
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import pytest
+from peft import PeftModel
+from safetensors.numpy import load_file
+from transformers import T5ForConditionalGeneration
+
+from tests.conftest import vestige
+from vestige import cli, plugins
+from vestige.data.interchange import read_samples
+from vestige.data.request import HoldoutConfig, Part
+from vestige.data.sequences import sequences
+from vestige.steps.manifest import open_model, read_data, read_manifest
+from vestige.steps.running import Machine
+from vestige.steps.train import train
+from vestige_datasets.configs import SyntheticConfig
+from vestige_datasets.synthetic import Synthetic
+
+DATA = Synthetic(SyntheticConfig(users=60, items=40, events=16, tastes=4), Path()).load()
+TINY = ("d_model=16", "d_ff=32", "layers=1", "heads=2", "window=8")
+LAST = ("--split", "last")
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def settings(*pairs: str) -> list[str]:
+    return [word for pair in pairs for word in ("--set", pair)]
+
+
+def good(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+    """One sentence, and exit code 2."""
+    assert done.returncode == 2, done.stdout + done.stderr
+    # A process of its own is quiet; here the libraries were imported by other tests, bars and all.
+    said = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("Loading weights")]
+    assert len(said) == 1, done.stderr
+    for part in parts:
+        assert part in said[0]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of interactions: ratings 3 to 5, ids that are text."""
+    root = tmp_path_factory.mktemp("steps")
+    rows = zip(DATA.user.tolist(), DATA.item.tolist(), range(len(DATA)), strict=True)
+    lines = [f"u{user}\ti{item}\t{3 + place % 3}\t{place}" for user, item, place in rows]
+    head = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
+    (root / "mine.inter").write_text("\n".join([head, *lines]) + "\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(root: Path) -> Run:
+    """The command line in this process: what is imported once need not be imported again."""
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.chdir(root)
+            patch.setattr(sys, "argv", ["vestige", *words])
+            patch.setattr(signal, "signal", lambda *_: None)
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        return subprocess.CompletedProcess(words, int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+    return command
+
+
+def test_the_command_line_as_a_process_of_its_own(made: Path) -> None:
+    """As typed, with the published options' underscores: nothing but the tables on standard output."""
+    words = ("evaluate", "--compare", *models("--k_values=5", "--eval_sample_size", "4"))
+    done = good(vestige(*words, cache=made / "cache", cwd=made))
+    assert done.stdout.splitlines()[1].startswith("hit@5/retain")
+    assert not done.stderr
+
+
+def train_words(output: str, *more: str) -> list[str]:
+    own = ["train", "--output_dir", output, "--dataset_path", "mine.inter", "--epochs", "4", "--threads", "1"]
+    return [*own, *LAST, *settings(*TINY), *more]
+
+
+DRAW = ("--forget-users", "8", "--retain-users", "10", "--percent", "20", "--min-events", "6", "--high-rating", "3")
+SMALL = ("--preset", "e2_strong", "--epochs", "2", "--batch-size", "64", "--router-epochs", "4", "--threads", "1")
+
+
+@pytest.fixture(scope="module")
+def made(root: Path, run: Run) -> Path:
+    """A base, a dual memory of it, its gold and a second one."""
+    good(run(*train_words("base")))
+    good(run("unlearn", "--model", "base", "--output", "dual", *SMALL, *DRAW))
+    exclude = ("--exclude", "dual/forget_samples_subset.json")
+    good(run(*train_words("gold", *exclude)))
+    good(run(*train_words("control", *exclude, "--seed", "1")))
+    return root
+
+
+def models(*more: str) -> list[str]:
+    return ["--original_model", "base", "--unlearned_model", "dual", "--threads", "1", *more]
+
+
+def attacked(*more: str) -> list[str]:
+    return ["--original_model", "base", "--unlearned_artifacts", "dual", "--threads", "1", *more]
+
+
+def table(file: Path) -> dict[tuple[str, str, str], float]:
+    with file.open() as stream:
+        rows = csv.DictReader(stream)
+        return {(r["metric"], r["view"], r["model"]): float(r["value"]) for r in rows if r["value"]}
+
+
+# -- what the folders hold ------------------------------------------------------------------------------------
+
+
+def test_a_base_is_a_normal_checkpoint_and_its_manifest_says_how_it_was_made(made: Path) -> None:
+    module = T5ForConditionalGeneration.from_pretrained(made / "base" / "model")
+    assert module.config.d_model == 16
+    manifest = read_manifest(made / "base")
+    assert (manifest.made_by, manifest.passes, manifest.seed, manifest.threads) == ("train", 4, 0, 1)
+    assert manifest.data.holdout == HoldoutConfig(rule="last")
+
+
+def test_the_adapter_loads_with_peft_and_the_router_without_pickle(made: Path) -> None:
+    base = T5ForConditionalGeneration.from_pretrained(made / "base" / "model")
+    inside = made / "dual" / "model"
+    assert PeftModel.from_pretrained(base, str(inside / "adapter")).peft_config["default"].r == 16
+    assert load_file(inside / "router.safetensors")
+    assert "threshold" in json.loads((inside / "router.json").read_text())
+    assert {file.suffix for file in inside.rglob("*") if file.is_file()} <= {".json", ".safetensors", ".md"}
+
+
+def test_the_lists_are_in_the_published_form_and_name_the_latest_training_interactions(made: Path) -> None:
+    forget = read_samples(made / "dual" / "forget_samples_subset.json", "forget")
+    retain = read_samples(made / "dual" / "retain_samples_subset.json", "retain")
+    assert (len(forget), len(retain)) == (8, 10)
+    assert not {one.user_id for one in forget} & {one.user_id for one in retain}
+    source = read_data(read_manifest(made / "base").data, plugins.load(), None, "test")
+    for one in forget:
+        user = int(np.flatnonzero(source.data.user_ids == one.user_id)[0])
+        own = (source.data.user == user) & (source.part == Part.RETAINED)
+        assert source.data.item_ids[source.data.item[own]].tolist() == [*one.seq_items, *one.suppression_targets]
+
+
+def test_the_same_command_gives_the_same_weights(made: Path, run: Run) -> None:
+    good(run(*train_words("again")))
+    for file in ("model.safetensors", "config.json"):
+        assert (made / "again" / "model" / file).read_bytes() == (made / "base" / "model" / file).read_bytes()
+
+
+def test_gold_has_learned_nothing_from_what_it_excludes(root: Path, run: Run, made: Path) -> None:
+    """Whatever the excluded users did, gold's weights are the same."""
+    lines = (root / "mine.inter").read_text().splitlines()
+    users = ["u0", "u1", "u2"]
+    (root / "leave.txt").write_text("\n".join(users) + "\n")
+    changed = [lines[0]]
+    for line in lines[1:]:
+        user, item, *rest = line.split("\t")
+        other = f"i{(int(item[1:]) + 1) % 40}" if user in users else item
+        changed.append("\t".join([user, other, *rest]))
+    (root / "changed.inter").write_text("\n".join(changed) + "\n")
+    words = train_words("gold-a", "--exclude", "leave.txt")
+    good(run(*words))
+    words = ["gold-b" if word == "gold-a" else "changed.inter" if word == "mine.inter" else word for word in words]
+    good(run(*words))
+    weights = [(root / name / "model" / "model.safetensors").read_bytes() for name in ("gold-a", "gold-b")]
+    assert weights[0] == weights[1]
+
+
+# -- evaluate and attack --------------------------------------------------------------------------------------
+
+
+def test_evaluate_measures_as_a_query_by_query_count_does(made: Path, run: Run) -> None:
+    good(run("evaluate", "--compare", *models("--k_values", "5,10", "--output", "found.csv")))
+    found = table(made / "found.csv")
+    source = read_data(read_manifest(made / "base").data, plugins.load(), None, "test")
+    model = open_model(made / "base", source, plugins.load(), "cpu").scorer
+    forget = {
+        one.user_id: one.suppression_targets
+        for one in read_samples(made / "dual" / "forget_samples_subset.json", "forget")
+    }
+    hits = []
+    for user, name in enumerate(source.data.user_ids.tolist()):
+        own = np.flatnonzero((source.data.user == user) & (source.part != Part.TEST))
+        if name in forget:
+            continue
+        history = source.data.item[own].tolist()
+        target = int(source.data.item[(source.data.user == user) & (source.part == Part.TEST)][0])
+        scores = model.score(sequences([history]))[0].astype(float)
+        rivals = [s for item, s in enumerate(scores) if item != target and item not in history]
+        hits.append(sum(s > scores[target] for s in rivals) < 10)
+    assert found["hit@10", "retain", "base"] == pytest.approx(np.mean(hits), abs=1e-6)
+    assert all(found["ndcg@10", view, m] <= found["hit@10", view, m] for name, view, m in found if name == "hit@10")
+    views = {view for _, view, _ in found}
+    assert {"retain", "affected", "forget", "neighbours", "controls"} <= views
+
+
+def test_unlearned_rows_that_main_answers_are_base_s_own(made: Path) -> None:
+    source = read_data(read_manifest(made / "base").data, plugins.load(), None, "test")
+    base, dual = (open_model(made / name, source, plugins.load(), "cpu").scorer for name in ("base", "dual"))
+    rows = sequences([source.data.item[source.data.user == user][:9].tolist() for user in range(source.data.n_users)])
+    routed = dual.parts().router.probability(rows) >= dual.parts().router.threshold  # type: ignore[attr-defined]
+    ours, theirs = dual.score(rows), base.score(rows)
+    assert 0 < routed.sum() < len(rows)
+    assert np.array_equal(ours[~routed], theirs[~routed])
+    assert (ours[routed] != theirs[routed]).any()
+
+
+def test_gold_adds_differences_and_without_it_a_remark_says_what_is_missing(made: Path, run: Run) -> None:
+    without = good(run("evaluate", *models()))
+    assert "no gold was given" in without.stdout
+    assert "unlearned − gold" not in without.stdout
+    done = good(run("evaluate", *models("--gold_model", "gold", "--output", "gold.csv")))
+    assert "unlearned − gold" in done.stdout
+    found = table(made / "gold.csv")
+    difference = found["hit@10", "forget", "unlearned"] - found["hit@10", "forget", "gold"]
+    assert found["hit@10:vs_gold", "forget", "unlearned"] == pytest.approx(difference)
+
+
+def test_a_sample_says_its_size_and_asks_no_more(made: Path, run: Run) -> None:
+    done = good(run("evaluate", *models("--eval_sample_size", "5", "--output", "sample.csv")))
+    assert "at most 5 users of each view" in done.stdout
+    with (made / "sample.csv").open() as stream:
+        assert {row["users"] for row in csv.DictReader(stream) if row["view"] == "retain"} == {"5"}
+    done = good(
+        run("evaluate", *models("--retain_samples", "dual/retain_samples_subset.json", "--output", "named.csv"))
+    )
+    with (made / "named.csv").open() as stream:
+        assert {row["users"] for row in csv.DictReader(stream) if row["view"] == "retain"} == {"10"}
+
+
+def test_attack_gives_every_model_the_same_labels(made: Path, run: Run) -> None:
+    done = good(run("attack", *attacked("--gold_model", "gold", "--control_model", "control", "--output", "auc.csv")))
+    assert "their held-out interactions" in done.stdout
+    found = table(made / "auc.csv")
+    assert {m for name, _, m in found if name == "auc_raw"} == {"base", "unlearned", "gold", "control"}
+    assert {m for name, _, m in found if name == "auc_calibrated"} >= {"base", "unlearned", "gold"}
+    # The blind attack sees no model, so it must say the same of all of them.
+    assert len({value for (name, _, _), value in found.items() if name == "auc_blind"}) == 1
+
+
+def test_a_base_that_remembers_is_told_apart_and_gold_is_not(root: Path, run: Run) -> None:
+    """T was kept from the base by `--exclude`, F was not: only the base knows which is which."""
+    users = [f"u{n}" for n in range(60)]
+    (root / "never.txt").write_text("\n".join(users[0:30:2]) + "\n")
+    (root / "forget.txt").write_text("\n".join(users[1:30:2]) + "\n")
+    long = ("--epochs", "150")
+    good(run(*train_words("base-n", "--exclude", "never.txt", *long)))
+    good(run(*train_words("gold-n", "--exclude", "never.txt", "--exclude", "forget.txt", *long)))
+    words = ("--method", "do_nothing", "--threads", "1", "--forget_samples", "forget.txt")
+    good(run("unlearn", "--model", "base-n", "--output", "nothing-n", *words))
+    told = ("--original_model", "base-n", "--unlearned_artifacts", "nothing-n", "--gold_model", "gold-n")
+    done = good(run("attack", *told, "--threads", "1", "--output", "n.csv"))
+    assert "what the base was never trained on" in done.stdout
+    found = table(root / "n.csv")
+    assert found["auc_raw", "forget", "base"] > 0.8
+    assert found["auc_raw", "forget", "unlearned"] == found["auc_raw", "forget", "base"]
+    assert abs(found["auc_raw", "forget", "gold"] - 0.5) < 0.25
+
+
+def test_recommend_serves_a_saved_dual_memory(made: Path, run: Run) -> None:
+    (made / "histories.txt").write_text("i1 i2 i3\ni4\n")
+    done = good(run("recommend", "--model", "dual", "--histories", "histories.txt", "-k", "3", "--threads", "1"))
+    rows = [line.split("\t") for line in done.stdout.splitlines()[1:]]
+    assert [(row[0], row[1]) for row in rows] == [(line, rank) for line in "12" for rank in "123"]
+    assert not {"i1", "i2", "i3"} & {row[2] for row in rows if row[0] == "1"}
+    source = read_data(read_manifest(made / "base").data, plugins.load(), None, "test")
+    scores = open_model(made / "dual", source, plugins.load(), "cpu").scorer.score(
+        sequences([[source.data.item_ids.tolist().index(f"i{n}") for n in (1, 2, 3)]])
+    )[0]
+    for row in rows[:3]:
+        assert scores[source.data.item_ids.tolist().index(row[2])] == pytest.approx(float(row[3]), abs=1e-3)
+
+
+def test_a_warm_start_goes_on_from_the_folder_of_an_earlier_step(made: Path, run: Run) -> None:
+    lists = ("--forget_samples", "dual/forget_samples_subset.json")
+    good(run("unlearn", "--model", "base", "--output", "warm", *SMALL, *lists, "--warm_start", "dual"))
+    saved = [load_file(made / name / "model" / "adapter" / "adapter_model.safetensors") for name in ("dual", "warm")]
+    assert any((saved[0][key] != saved[1][key]).any() for key in saved[0])
+
+
+# -- what cannot be used --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (("--k_values", "0"), ("--k-values", "at least 1")),
+        (("--k_values", "ten"), ("--k-values", "'ten'")),
+        (("--eval_sample_size", "0"), ("--eval-sample-size", "at least 1 user")),
+        (("--num_beams", "-1"), ("--num-beams", "0 (exact) or more")),
+        (("--gold_model", "base"), ("it is no gold of this request", "--exclude")),
+        (("--gold_model", "dual"), ("a gold is a training",)),
+        (("--gold_model", "nowhere"), ("there is no such folder",)),
+        (("--retain_samples", "dual/vestige.json"), ("a list of samples is needed",)),
+        (("--device", "cuda"), ("no usable GPU", "cpu")),
+    ],
+)
+def test_evaluate_refuses_with_one_sentence(
+    made: Path, run: Run, words: tuple[str, ...], parts: tuple[str, ...]
+) -> None:
+    refused(run("evaluate", *models(*words)), *parts)
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (("--preset", "e2_stron"), ("unknown preset", "'e2_strong'")),
+        (("--alpha_weight", "-1"), ("alpha_weight", "greater than or equal to 0")),
+        (("--set", "lora_targets=['SelfAttention.query']"), ("lora_targets", "SelfAttention.q")),
+        (("--set", "lorar=4"), ("unknown key 'lorar'", "lora_r")),
+        (("--method", "finetune", "--alpha-weight", "3"), ("unknown key 'alpha_weight'",)),
+        (("--method", "dual_memry"), ("unknown method", "'dual_memory'")),
+        (("--forget_samples", "nobody.json"), ("nobody.json", "'nobody' is not in the dataset")),
+        (("--forget_samples", "never-had.json"), ("never had item",)),
+        (("--forget_samples", "keyless.json"), ("suppression_targets", "missing")),
+        (("--missing", "drop"), ("--forget-samples",)),
+        (("--forget_samples", "nobody.json", "--percent", "5"), ("nothing is drawn",)),
+        (("--forget-users", "500"), ("500 forget",)),
+        (("--set", "x"), ("KEY=VALUE",)),
+    ],
+)
+def test_unlearn_refuses_with_one_sentence_and_leaves_nothing(
+    made: Path, run: Run, words: tuple[str, ...], parts: tuple[str, ...]
+) -> None:
+    (made / "nobody.json").write_text('[{"user_id": "nobody", "seq_items": [], "suppression_targets": ["i1"]}]')
+    source = read_data(read_manifest(made / "base").data, plugins.load(), None, "test")
+    had = {int(item) for item in source.data.item[source.data.user == 0]}
+    never = next(str(name) for item, name in enumerate(source.data.item_ids) if item not in had)
+    user = str(source.data.user_ids[0])
+    (made / "never-had.json").write_text(
+        json.dumps([{"user_id": user, "seq_items": [], "suppression_targets": [never]}])
+    )
+    (made / "keyless.json").write_text(json.dumps([{"user_id": user, "seq_items": []}]))
+    before = set(made.iterdir())
+    draw = () if {"--forget_samples", "--forget-users", "--missing"} & set(words) else DRAW
+    refused(run("unlearn", "--model", "base", "--output", "refused", "--threads", "1", *draw, *words), *parts)
+    assert set(made.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (("--dataset_path", "nowhere.inter"), ("nowhere.inter", "does not exist")),
+        (("--model_name_or_path", "./nowhere"), ("init", "no such folder")),
+        (("--epochs", "0"), ("passes", "greater than or equal to 1")),
+        (("--split", "first"), ("--split", "'last' or 'temporal'")),
+        (("--exclude", "empty.txt"), ("empty.txt", "empty")),
+        (("--recommender", "sasrec", "--model_name_or_path", "gpt"), ("--model_name_or_path", "no checkpoint")),
+        (("--missing", "maybe"), ("--missing", "'maybe'")),
+    ],
+)
+def test_train_refuses_with_one_sentence_and_leaves_nothing(
+    made: Path, run: Run, words: tuple[str, ...], parts: tuple[str, ...]
+) -> None:
+    (made / "empty.txt").write_text("")
+    before = set(made.iterdir())
+    own = ["train", "--output_dir", "refused", "--dataset_path", "mine.inter", "--threads", "1"]
+    refused(run(*own, *words), *parts)
+    assert set(made.iterdir()) == before
+
+
+def test_nothing_is_overwritten_unless_a_step_wrote_it(made: Path, run: Run) -> None:
+    refused(run(*train_words("gold")), "something lies there already", "--overwrite")
+    (made / "precious").mkdir(exist_ok=True)
+    (made / "precious" / "thesis.txt").write_text("mine")
+    refused(run(*train_words("precious", "--overwrite")), "written by no step")
+    assert (made / "precious" / "thesis.txt").read_text() == "mine"
+
+
+def test_an_unlearned_model_is_refused_beside_another_base_or_other_data(made: Path, run: Run) -> None:
+    good(run(*train_words("other", "--seed", "5")))
+    words = ("--original_model", "other", "--unlearned_model", "dual", "--threads", "1")
+    refused(run("evaluate", *words), "made from another base")
+    shutil.copytree(made / "base", made / "cut", dirs_exist_ok=True)
+    weights = made / "cut" / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    (made / "histories-1.txt").write_text("i1\n")
+    done = run("recommend", "--model", "cut", "--histories", "histories-1.txt", "--threads", "1")
+    refused(done, "cut")
+    few = (made / "mine.inter").read_text().splitlines()[:-20]
+    (made / "less.inter").write_text("\n".join(few) + "\n")
+    refused(run("evaluate", *models("--dataset_path", "less.inter")), "made from other data")
+
+
+def test_what_was_never_learned_cannot_be_forgotten(made: Path, run: Run) -> None:
+    words = ("--model", "gold", "--output", "none", "--threads", "1", "--method", "do_nothing")
+    done = run("unlearn", *words, "--forget_samples", "dual/forget_samples_subset.json")
+    refused(done, "left out when the base was trained")
+
+
+def test_a_training_that_fails_leaves_the_folder_as_it_was(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vestige.recommenders.popularity import Popularity
+
+    monkeypatch.chdir(root)
+    found = plugins.load()
+    kwargs = {
+        "plugins": found,
+        "place": root / "mine.inter",
+        "recommender": "popularity",
+        "machine": Machine(threads=1),
+    }
+    first = train(root / "popular", **kwargs)  # type: ignore[arg-type]
+    before = {file: file.read_bytes() for file in (root / "popular").rglob("*") if file.is_file()}
+
+    def breaks(*_: object) -> None:
+        raise RuntimeError("the disk is gone")
+
+    monkeypatch.setattr(Popularity, "fit", breaks)
+    with pytest.raises(RuntimeError):
+        train(root / "popular", overwrite=True, **kwargs)  # type: ignore[arg-type]
+    assert {file: file.read_bytes() for file in (root / "popular").rglob("*") if file.is_file()} == before
+    assert not list(root.glob(".popular*"))
+    assert first.recommender.name == "popularity"
