@@ -141,6 +141,13 @@ def folder_checksum(folder: Path) -> str:
     return digest.hexdigest()
 
 
+_DECODER = (
+    *(f"SelfAttention.{name}" for name in "qkvo"),
+    *(f"EncDecAttention.{name}" for name in "qkvo"),
+    *("wi", "wo"),
+)
+"""Every linear layer of an ungated decoder."""
+
 _E2 = {
     "pairwise_weight": 1.2,
     "pairwise_margin": 2.0,
@@ -186,14 +193,17 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "abs_suppression_margin": 3.5,
         },
         "distilled": {
-            "lr": 2e-3,
+            "epochs": 8,
+            "lr": 5e-3,
+            "retain_ratio": 0.7,
             "lora_r": 32,
             "lora_alpha": 32.0,
+            "lora_targets": _DECODER,
             "alpha_weight": 0.0,
             "beta_weight": 1.0,
             "kl_reg_weight": 1.0,
             "kl_mask_forgotten": True,
-            "freeze_lm_head": True,
+            "freeze_lm_head": False,
             "negative_weight": 0.0,
             "unlikelihood_weight": 0.0,
             "pairwise_weight": 0.0,
@@ -201,12 +211,14 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "abs_suppression_weight": 0.0,
             "distill_weight": 1.0,
             "shift_weight": 1.0,
-            "distill_delta": 0.6,
+            "distill_delta": 1.2,
             "router_hidden": 256,
             "router_dropout": 0.0,
             "router_lr": 3e-3,
             "router_epochs": 60,
             "router_batch_size": 256,
+            "router_histories": 24,
+            "target_precision": 0.5,
         },
     }
 )
