@@ -52,6 +52,11 @@ class Interactions:
         """How many items the catalogue has."""
         return len(self.item_ids)
 
+    @property
+    def timed(self) -> bool:
+        """Whether the source says when; else `timestamp` is an order, of which only a user's own part means anything."""
+        return "timestamps" not in self.notes
+
     def __len__(self) -> int:
         return len(self.user)
 
