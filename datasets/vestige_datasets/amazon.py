@@ -3,8 +3,8 @@
 The file is `data/Beauty.txt` of S3-Rec's repository: Zhou et al., "S3-Rec: Self-Supervised Learning for Sequential
 Recommendation with Mutual Information Maximization", CIKM 2020 (arXiv 2008.07873). The authors made it of the Amazon
 reviews up to 2014 of McAuley et al., "Image-Based Recommendations on Styles and Substitutes", SIGIR 2015 (arXiv
-1506.04757). One line a user, `user item item …`, all of them numbers, oldest first; neither ratings nor times. It is read
-from a local copy, and verified by what it must hold, since no checksum of it is pinned.
+1506.04757). One line a user, `user item item …`, all of them numbers, oldest first; neither ratings nor times. It is
+read from a local copy, and verified by what it must hold, since no checksum of it is pinned.
 """
 
 from collections.abc import Mapping

@@ -54,7 +54,7 @@ class Interactions:
 
     @property
     def timed(self) -> bool:
-        """Whether the source says when; else `timestamp` is an order, of which only a user's own part means anything."""
+        """Whether the source says when; else `timestamp` is an order that means something within a user only."""
         return "timestamps" not in self.notes
 
     def __len__(self) -> int:
