@@ -61,8 +61,8 @@ class AmazonBeauty:
     def _file(self) -> Path:
         if self.path is None:
             raise InputError(
-                f"amazon-beauty is not fetched: take data/{FILE} from {HOMEPAGE} and name it, or its folder, with "
-                "[dataset] path = '…' or --path."
+                f"amazon-beauty is not fetched: take data/{FILE} from {HOMEPAGE} and name it, or its folder, in the "
+                "board ([dataset] path = '…') or with vestige data info amazon-beauty --path …"
             )
         if not self.path.is_dir():
             return readers.source_file(self.path)
