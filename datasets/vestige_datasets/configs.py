@@ -38,6 +38,12 @@ class MovieLens1MConfig(FilterConfig):
     folder: str | None = None
 
 
+class AmazonBeautyConfig(FilterConfig):
+    """`path` of S3-Rec's `Beauty.txt`, or of the folder that holds it."""
+
+    path: str | None = None
+
+
 class SyntheticConfig(Config):
     """See `vestige_datasets.synthetic`.
 

@@ -2,13 +2,28 @@
 
 from vestige.hookspecs import hookimpl
 from vestige.specs import DatasetSpec
-from vestige_datasets.configs import InteractionsConfig, MovieLens1MConfig, MovieLens100KConfig, SyntheticConfig
+from vestige_datasets.configs import (
+    AmazonBeautyConfig,
+    InteractionsConfig,
+    MovieLens1MConfig,
+    MovieLens100KConfig,
+    SyntheticConfig,
+)
 
 
 @hookimpl
 def vestige_datasets() -> list[DatasetSpec]:
-    """`interactions`, `ml-100k`, `ml-1m` and `synthetic`."""
+    """`amazon-beauty`, `interactions`, `ml-100k`, `ml-1m` and `synthetic`."""
     return [
+        DatasetSpec(
+            name="amazon-beauty",
+            version="1",
+            summary="Amazon Beauty of S3-Rec: 198,502 interactions of 22,363 users with 12,101 items, from a file.",
+            factory="vestige_datasets.amazon:AmazonBeauty",
+            config=AmazonBeautyConfig,
+            licence="none stated, no redistribution (Amazon reviews up to 2014, McAuley; sequences of S3-Rec)",
+            homepage="https://github.com/aHuiWang/CIKM2020-S3Rec",
+        ),
         DatasetSpec(
             name="interactions",
             version="1",

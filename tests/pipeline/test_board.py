@@ -134,6 +134,7 @@ def test_explicit_values_win_over_a_preset(tmp_path: Path) -> None:
 
 
 def test_the_boards_that_ship_are_valid() -> None:
-    assert set(boards.shipped()) == {"smoke", "quickstart", "ml-100k", "ml-1m-users", "ml-1m-published"}
+    known = {"smoke", "quickstart", "ml-100k", "ml-100k-sasrec", "amazon-beauty", "ml-1m-users", "ml-1m-published"}
+    assert set(boards.shipped()) == known
     for name in boards.shipped():
         boards.load(name, PLUGINS)

@@ -33,7 +33,7 @@ CHEAP: Mapping[str, Mapping[str, Any]] = {
 }
 
 # These need a file or the network; their readers have tests of their own.
-ELSEWHERE = ("ml-100k", "ml-1m", "interactions")
+ELSEWHERE = ("amazon-beauty", "ml-100k", "ml-1m", "interactions")
 
 
 def built_in() -> list[Any]:

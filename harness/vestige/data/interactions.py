@@ -52,6 +52,11 @@ class Interactions:
         """How many items the catalogue has."""
         return len(self.item_ids)
 
+    @property
+    def timed(self) -> bool:
+        """Whether the source says when; else `timestamp` is an order that means something within a user only."""
+        return "timestamps" not in self.notes
+
     def __len__(self) -> int:
         return len(self.user)
 

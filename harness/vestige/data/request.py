@@ -106,13 +106,21 @@ class Split:
 
 
 def hold_out(data: Interactions, config: HoldoutConfig) -> npt.NDArray[np.int8]:
-    """int8 [events] of `Part`: RETAINED where training may look, else VALIDATION, TEST or UNUSED."""
+    """int8 [events] of `Part`: RETAINED where training may look, else VALIDATION, TEST or UNUSED.
+
+    Raises:
+        InputError: The rule is `temporal` and the data have no timestamps.
+    """
     part = np.full(len(data), Part.RETAINED, dtype=np.int8)
     ends = data.offsets[1:]
     if config.rule == "last":
         part[ends - 1] = Part.TEST
         part[ends - 2] = Part.VALIDATION
         return part
+    if not data.timed:
+        raise InputError(
+            f"holdout: rule = 'temporal' needs timestamps, and {data.notes['source']} has none; use rule = 'last'."
+        )
     # Rounded, since 10 · (1 − 0.7) is a hair more than 3.
     first = int(np.ceil(round(len(data) * (1 - config.share), 6)))
     cut = np.sort(data.timestamp, kind="stable")[first - 1]
