@@ -315,7 +315,7 @@ def tune(
     if trials < 1:
         raise InputError(f"--trials {trials}: one trial is needed at least.")
     told = report or Silent()
-    source_digest.cache_clear()
+    source_digest.cache_clear()  # as in `make_plan`
     plugins = plugins_module.load(strict_plugins)
     name, _, preset = method.partition(":")
     spec = plugins.get(MethodSpec, name, "--method")

@@ -174,7 +174,9 @@ def same_settings(study: Described, spec: Spec, config: Config) -> bool:
     """Whether a study's plugin is set as `config` is; a setting that the study does not know yet had its default."""
     own = describe_portably(spec, config)
     optional = {name: field for name, field in spec.config.model_fields.items() if not field.is_required()}
-    defaults = to_jsonable_python({name: field.get_default() for name, field in optional.items()})
+    defaults = to_jsonable_python(
+        {name: field.get_default(call_default_factory=True) for name, field in optional.items()}
+    )
     return study.name == own.name and {**defaults, **study.config} == {**defaults, **own.config}
 
 
