@@ -120,8 +120,8 @@ def tune(tuned: Tuned, trials: int, run: Run) -> Study:
         raise InputError(f"the method {method.name!r} has no search space, so there is nothing to tune.")
     label = f"{method.name}:{tuned.preset}" if tuned.preset else method.name
     sampler = Sampler(method.search, seeds.derive(tuned.board.config.seeds[0], "tune", label))
-    references = _references(tuned, run)
     own = _own_settings(tuned)
+    references = _references(tuned, run)
     asked = [sampler.ask() for _ in range(min(trials - 1, STARTUP))]
     done = _try(tuned, [own, *(settings for _, settings in asked)], 0, run)
     sampler.add(own, done[0].score)
