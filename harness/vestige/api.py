@@ -6,16 +6,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from vestige import configs
 from vestige import plugins as plugins_module
 from vestige.errors import InputError
 from vestige.observing import Observers
 from vestige.pipeline import board as board_module
+from vestige.pipeline import sampler
 from vestige.pipeline.board import Board
 from vestige.pipeline.inputs import Inputs, left_out, prepare
 from vestige.pipeline.jobs import Executor, ExecutorSettings, Job, Outcome, Report
 from vestige.pipeline.keys import source_digest
 from vestige.pipeline.plan import Cell, Plan, plan
-from vestige.pipeline.store import Store, cache_root
+from vestige.pipeline.store import Store, cache_root, write_atomically
+from vestige.pipeline.study import Study, dump, file_name
+from vestige.pipeline.tuning import Tuned, free_seeds, tuning_board
+from vestige.pipeline.tuning import tune as tune_method
 from vestige.plugins import Plugins
 from vestige.results import verdicts
 from vestige.results import verify as verifying
@@ -29,7 +34,7 @@ from vestige.results.render import read_results, render
 from vestige.results.rerun import compare as compare_rerun
 from vestige.results.sides import read_side
 from vestige.results.verify import Status, Step, Submission, Verification
-from vestige.specs import ExecutorSpec
+from vestige.specs import ExecutorSpec, MethodSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +120,7 @@ class RunReport(Report, Protocol):
     """A `Report` that is also told, first, what will run."""
 
     def planned(self, jobs: Sequence[Job]) -> None:
-        """These jobs are missing and will be run."""
+        """These jobs are missing and will be run; a study tells so several times, of other jobs each time."""
 
 
 def open_store(report: Report | None = None) -> Store:
@@ -202,17 +207,7 @@ def _run(
     max_memory: int | None = None,
 ) -> BoardResults:
     board, plugins = planned.board, planned.plugins
-    limits = board.config.limits
-    spec = plugins.get(ExecutorSpec, executor)
-    place: Executor = spec.load()(
-        ExecutorSettings(
-            str(planned.store.root),
-            workers,
-            board.config.threads,
-            limits.seconds if timeout is None else timeout,
-            limits.memory_mib if max_memory is None else max_memory,
-        )
-    )
+    place = _place(board, plugins, planned.store, workers, executor, _limits(board, timeout, max_memory))
     planned.store.sweep()
     missing = planned.plan.missing(planned.store)
     told.planned(missing)
@@ -242,6 +237,111 @@ def _run(
     finally:
         observers.tell("vestige_board_finished", board=board.name, folder=done)
     return BoardResults(board.name, folder, results, written, len(missing))
+
+
+Limits = tuple[float | None, int | None]
+"""Seconds and MiB of one method or attack."""
+
+
+def _limits(board: Board, timeout: float | None, max_memory: int | None) -> Limits:
+    """Those of the command, else the board's."""
+    limits = board.config.limits
+    return (
+        limits.seconds if timeout is None else timeout,
+        limits.memory_mib if max_memory is None else max_memory,
+    )
+
+
+def _place(board: Board, plugins: Plugins, store: Store, workers: int, executor: str, limits: Limits) -> Executor:
+    """Where jobs run."""
+    made: Executor = plugins.get(ExecutorSpec, executor).load()(
+        ExecutorSettings(str(store.root), workers, board.config.threads, *limits)
+    )
+    return made
+
+
+@dataclass(frozen=True)
+class TuningResults:
+    """What `tune` returns.
+
+    Attributes:
+        study: Every trial, and the settings that were chosen.
+        file: Where it was written.
+        made: How many jobs were run; 0 where everything was stored.
+    """
+
+    study: Study
+    file: Path
+    made: int
+
+
+def tune(
+    board: str,
+    method: str,
+    *,
+    trials: int = 8,
+    seeds: Sequence[int] | None = None,
+    out: str | Path | None = None,
+    workers: int = 1,
+    executor: str = "local",
+    timeout: float | None = None,
+    max_memory: int | None = None,
+    strict_plugins: bool = False,
+    report: RunReport | None = None,
+) -> TuningResults:
+    """Tries settings of a method on seeds that are not the board's, and writes the study.
+
+    Every trial unlearns and is scored by fidelity and by utility on validation items; test items are never asked about.
+    The first trial has the method's own settings.
+
+    Args:
+        board: Whose data, request and recommender; as in `run`.
+        method: `NAME` or `NAME:preset`; its spec says between which values is searched.
+        trials: How many settings are tried.
+        seeds: Of the study, none of them the board's; the smallest that is not, unless given.
+        out: The study is written to `tuning/<method>.json` in it; `vestige-out/<board>` unless given.
+        workers, executor, timeout, max_memory, strict_plugins, report: As in `run`; a limit is that of one trial.
+
+    Returns:
+        The study; trials that failed are in it, with their status.
+
+    Raises:
+        InputError: The board, its data, the method or a seed cannot be used, or no trial could be judged.
+        MissingExtra: Optuna is not installed.
+        StoreError: The store or the study cannot be written.
+        VestigeError: A reference model failed.
+    """
+    sampler.require()
+    if trials < 1:
+        raise InputError(f"--trials {trials}: one trial is needed at least.")
+    told = report or Silent()
+    source_digest.cache_clear()  # as in `make_plan`
+    plugins = plugins_module.load(strict_plugins)
+    name, _, preset = method.partition(":")
+    spec = plugins.get(MethodSpec, name, "--method")
+    configs.preset_values(spec.presets, preset or None, {}, f"--method {method}")
+    loaded = board_module.load(board, plugins, tuned=False)
+    own = tuning_board(loaded, plugins, free_seeds(loaded, seeds))
+    store = open_store(told)
+    limits = _limits(own, timeout, max_memory)
+    tuned = Tuned(own, plugins, prepare(own, store), store, spec, preset or None, limits)
+    place = _place(own, plugins, store, workers, executor, limits)
+    store.sweep()
+    made = 0
+
+    def execute(jobs: Sequence[Job]) -> Mapping[tuple[str, str], Outcome]:
+        nonlocal made
+        made += len(jobs)
+        told.planned(jobs)
+        return place.execute(jobs, told)
+
+    study = tune_method(tuned, trials, execute)
+    if not made:
+        told.planned(())
+    folder = Path(out) if out is not None else Path("vestige-out") / loaded.name
+    file = folder / "tuning" / file_name(spec.name, tuned.preset)
+    write_atomically(file, dump(study))
+    return TuningResults(study, file, made)
 
 
 def check(
@@ -352,10 +452,12 @@ __all__ = [
     "BoardResults",
     "Check",
     "Planned",
+    "TuningResults",
     "Verification",
     "check",
     "make_plan",
     "open_store",
     "run",
+    "tune",
     "verify",
 ]

@@ -151,6 +151,66 @@ def plan(
 
 
 @app.command()
+def tune(
+    board: BoardArgument,
+    method: Annotated[str, typer.Option(help="NAME or NAME:preset; the trials stand on the preset's settings.")],
+    trials: Annotated[int, typer.Option(min=1, help="Settings that are tried; the first are the method's own.")] = 8,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Of the study, none of the board's; the smallest that is not, unless given. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The study is written to tuning/METHOD.json in it; vestige-out/BOARD unless given.", show_default=False
+        ),
+    ] = None,
+    workers: WorkersOption = 1,
+    executor: ExecutorOption = "local",
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="SECONDS", help="Of one trial; instead of the board's limits."),
+    ] = None,
+    max_memory: Annotated[
+        int | None, typer.Option(min=1, metavar="MIB", help="Of one trial; instead of the board's limits.")
+    ] = None,
+    strict_plugins: StrictOption = False,
+) -> None:
+    """Choose a method's settings on seeds that are not the board's, by fidelity and utility on validation items.
+
+    Test items are never asked about. A row uses the study with `tuned = "tuning/METHOD.json"`. Running the same command
+    again resumes it. Exits with 1 where every trial failed.
+    """
+    from vestige import api
+    from vestige.console import table
+    from vestige.reports import report
+    from vestige.results.tuned import summary, trial_rows
+
+    with report() as told:
+        done = api.tune(
+            board,
+            method,
+            trials=trials,
+            seeds=seed,
+            out=out,
+            workers=workers,
+            executor=executor,
+            timeout=timeout,
+            max_memory=max_memory,
+            strict_plugins=strict_plugins,
+            report=told,
+        )
+    table(["trial", "score", "fidelity", "utility", "seconds", "settings"], trial_rows(done.study))
+    typer.echo("\n".join(summary(done.study)))
+    typer.echo(f"study: {done.file}")
+    if done.study.chosen is None:
+        raise typer.Exit(1)
+
+
+@app.command()
 def render(
     board: BoardArgument,
     out: OutOption = None,

@@ -54,6 +54,16 @@ def preset_values(
     return {**presets[preset], **explicit}
 
 
+def portable(values: Mapping[str, Any], *files: str) -> dict[str, Any]:
+    """Settings with files by their names only: where they lie is no part of a result.
+
+    Args:
+        files: Settings, beside those that always name a file, whose value does.
+    """
+    keys = ("path", "file", "folder", "warm_start", *files)
+    return {k: Path(v).name if k in keys and isinstance(v, str) else v for k, v in values.items()}
+
+
 def _sentence(model: type[pydantic.BaseModel], error: pydantic.ValidationError) -> str:
     fault = error.errors()[0]
     path = fault["loc"]

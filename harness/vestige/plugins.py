@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pluggy
 
-from vestige import configs, hookspecs
+from vestige import configs, hookspecs, search
 from vestige.errors import InputError, VestigeError, unknown
 from vestige.specs import (
     AttackSpec,
@@ -227,6 +227,9 @@ def _specs_of(
                     hash(spec)
                 except TypeError:
                     raise _BadPlugin(f"the {spec.kind} {spec.name!r} holds a list where a tuple is needed") from None
+                wrong = search.fault(spec.config, spec.search) if isinstance(spec, MethodSpec) else ""
+                if wrong:
+                    raise _BadPlugin(f"the {spec.kind} {spec.name!r}: {wrong}")
                 if (spec.kind, spec.name) in taken:
                     owner = taken[spec.kind, spec.name].distribution
                     raise _BadPlugin(f"the {spec.kind} name {spec.name!r} is taken by {owner}")

@@ -40,9 +40,10 @@ class Lines(RunReport):
         self._spoke: dict[tuple[str, str], float] = {}
 
     def planned(self, jobs: Sequence[Job]) -> None:
-        """Says how much there is to do."""
-        self._total = len(jobs)
-        self._say(f"{self._total} jobs to run." if jobs else "Everything is stored; nothing to run.")
+        """Says how much there is to do; of jobs that follow others, how much there is more."""
+        self._total += len(jobs)
+        more = " more" if self._total > len(jobs) else ""
+        self._say(f"{len(jobs)}{more} jobs to run." if jobs else "Everything is stored; nothing to run.")
 
     def started(self, job: Job) -> None:
         """Starts the job's clock."""
@@ -74,11 +75,16 @@ class Bars(RunReport):
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
         self._all: TaskID | None = None
+        self._planned = 0
         self._tasks: dict[tuple[str, str], TaskID] = {}
 
     def planned(self, jobs: Sequence[Job]) -> None:
-        """Shows the whole."""
-        self._all = self._bar.add_task("board", total=max(len(jobs), 1), completed=0 if jobs else 1, note="")
+        """Shows the whole, which jobs that follow others make longer."""
+        self._planned += len(jobs)
+        if self._all is None:
+            self._all = self._bar.add_task("board", total=max(len(jobs), 1), completed=0 if jobs else 1, note="")
+        else:
+            self._bar.update(self._all, total=max(self._planned, 1))
 
     def started(self, job: Job) -> None:
         """Shows the job."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from vestige.configs import Config
+from vestige.search import Search
 
 Presets = Mapping[str, Mapping[str, Any]]
 
@@ -72,11 +73,13 @@ class MethodSpec(Spec):
     Attributes:
         same_as: `"gold"` where the method is retraining itself: the board's gold serves, with its recorded cost.
         control: A row that stands on every full board to be recognised for what it is, and competes with nobody.
+        search: Between which values `vestige tune` may choose settings; by field of the config. See `vestige.search`.
     """
 
     kind = "method"
     same_as: Literal["gold"] | None = None
     control: bool = False
+    search: Search = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, kw_only=True)

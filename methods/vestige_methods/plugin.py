@@ -5,6 +5,7 @@ from vestige.specs import MethodSpec
 from vestige_methods.configs import FinetuneConfig, NoSettings
 from vestige_methods.controls_config import DestroyedConfig
 from vestige_methods.dual_memory.config import PRESETS, DualMemoryConfig
+from vestige_methods.spaces import DUAL_MEMORY, FINETUNE
 
 
 @hookimpl
@@ -32,6 +33,7 @@ def vestige_methods() -> list[MethodSpec]:
             summary="Trains on, on the retained data, for a share of the budget.",
             factory="vestige_methods.finetune:Finetune",
             config=FinetuneConfig,
+            search=FINETUNE,
         ),
         MethodSpec(
             name="dual_memory",
@@ -40,6 +42,7 @@ def vestige_methods() -> list[MethodSpec]:
             factory="vestige_methods.dual_memory:DualMemory",
             config=DualMemoryConfig,
             presets=PRESETS,
+            search=DUAL_MEMORY,
         ),
         MethodSpec(
             name="untrained",

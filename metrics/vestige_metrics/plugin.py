@@ -106,6 +106,14 @@ def vestige_metrics() -> list[MetricSpec]:
             measures=("utility", "privacy_api", "privacy_weights", "score_api", "score_weights"),
         ),
         MetricSpec(
+            name="tuning",
+            version="1",
+            summary="Fidelity and utility in one number: what `vestige tune` maximises, on validation items.",
+            factory="vestige_metrics.tuning:Tuning",
+            config=NoSettings,
+            measures=("tuning_score", "tuning_fidelity", "tuning_utility"),
+        ),
+        MetricSpec(
             name="cost",
             version="1",
             summary="Seconds, FLOPs, parameters, memory, bytes and latency, as ratios to retraining.",

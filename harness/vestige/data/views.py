@@ -64,7 +64,7 @@ class Views:
         return self.queries[parent].users[rows]
 
 
-def build(data: Interactions, split: Split, seed: int, reach: int | None = None) -> Views:
+def build(data: Interactions, split: Split, seed: int, reach: int | None = None, held_out: Part = Part.TEST) -> Views:
     """All views of a split.
 
     `retain` (and `unseen`, or `affected` for an interactions request): the test item after all earlier
@@ -74,11 +74,13 @@ def build(data: Interactions, split: Split, seed: int, reach: int | None = None)
 
     Args:
         reach: How many of a user's last training transitions the recommender's training can touch; None for all.
+        held_out: `VALIDATION` asks for the validation item wherever the test item is asked for otherwise: of test items
+            nothing is then left in any query.
     """
     rng = seeds.generator(seed, "views")
-    queries = {"retain": _held_out(data, split, split.retained_users)}
+    queries = {"retain": _held_out(data, split, split.retained_users, held_out)}
     other = "unseen" if split.kind == "users" else "affected"
-    queries[other] = _held_out(data, split, split.unseen_users)
+    queries[other] = _held_out(data, split, split.unseen_users, held_out)
     forgotten, unseen = (_askable(data, split, part, reach) for part in (Part.FORGET, Part.UNSEEN))
     if split.kind == "interactions" and split.exchangeable:
         # Pairs are adjacent and apart from each other, so the nth of F and the nth of T are one.
@@ -163,8 +165,8 @@ def _histories(data: Interactions, visible: BoolArray, events: IntArray) -> Sequ
     return Sequences(kept_items[ragged(starts, lengths)], offsets_of(lengths), data.user[events])
 
 
-def _held_out(data: Interactions, split: Split, users: IntArray) -> Queries:
-    events = np.flatnonzero((split.part == Part.TEST) & np.isin(data.user, users))
+def _held_out(data: Interactions, split: Split, users: IntArray, part: Part) -> Queries:
+    events = np.flatnonzero((split.part == part) & np.isin(data.user, users))
     histories = _histories(data, _visible(split), events)
     some = np.flatnonzero(histories.lengths > 0)
     return Queries(histories.take(some), data.item[events][some], data.user[events][some])

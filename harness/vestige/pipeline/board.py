@@ -15,6 +15,8 @@ from vestige.configs import Config
 from vestige.data.request import HoldoutConfig, RequestConfig
 from vestige.data.views import VIEWS
 from vestige.errors import InputError, unknown
+from vestige.pipeline import study as studies
+from vestige.pipeline.study import Study
 from vestige.plugins import Plugins
 from vestige.specs import AttackSpec, DatasetSpec, MethodSpec, MetricSpec, RecommenderSpec, Spec
 
@@ -39,9 +41,10 @@ class PluginTable(pydantic.BaseModel):
 
 
 class MethodTable(PluginTable):
-    """A method; the label tells presets of one method apart."""
+    """A method; the label tells presets of one method apart, `tuned` names the study that its settings are from."""
 
     label: str | None = None
+    tuned: str | None = None
 
 
 class MetricsTable(pydantic.BaseModel):
@@ -164,9 +167,15 @@ class Chosen(Generic[SpecT]):
 
 @dataclass(frozen=True)
 class ChosenMethod(Chosen[MethodSpec]):
-    """A method of the board."""
+    """A method of the board.
+
+    Attributes:
+        label: Of its row.
+        study: That its settings were chosen in; None where the board alone says what they are.
+    """
 
     label: str
+    study: Study | None = None
 
 
 @dataclass(frozen=True)
@@ -221,7 +230,11 @@ def find(name: str) -> Path:
 
 
 def load(
-    name: str, plugins: Plugins, extra_methods: tuple[str, ...] = (), seeds: tuple[int, ...] | None = None
+    name: str,
+    plugins: Plugins,
+    extra_methods: tuple[str, ...] = (),
+    seeds: tuple[int, ...] | None = None,
+    tuned: bool = True,
 ) -> Board:
     """Reads and checks a board.
 
@@ -230,6 +243,7 @@ def load(
         plugins: What the board may name.
         extra_methods: `NAME` or `NAME:preset`, added to the board's own.
         seeds: Instead of the board's own.
+        tuned: False leaves the studies out that its rows name, which may not be made yet.
 
     Raises:
         InputError: Something in it cannot be used; names file, key, and the nearest valid one.
@@ -241,14 +255,15 @@ def load(
         values["seeds"] = list(seeds)
     config = configs.validate(BoardConfig, values, str(file))
     dataset = choose(plugins, DatasetSpec, config.dataset, f"{file}: [dataset]")
+    recommender = choose(plugins, RecommenderSpec, config.recommender, f"{file}: [recommender]")
     board = Board(
         name=folder.resolve().name,
         folder=folder,
         config=config,
         dataset=dataset,
-        recommender=choose(plugins, RecommenderSpec, config.recommender, f"{file}: [recommender]"),
+        recommender=recommender,
         popularity=choose(plugins, RecommenderSpec, PluginTable(name="popularity"), str(file)),
-        methods=_methods(plugins, config, extra_methods, file),
+        methods=_methods(plugins, config, (dataset, recommender) if tuned else None, extra_methods, file),
         metrics=tuple(_measures(plugins, MetricSpec, config.metrics, {"k": config.metrics.k}, f"{file}: [metrics]")),
         attacks=tuple(_measures(plugins, AttackSpec, config.attacks, {}, f"{file}: [attacks]")),
         shadow=_shadow(plugins, config, file),
@@ -315,6 +330,9 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
         place = values[table].get(key) if isinstance(values.get(table), dict) else None
         if isinstance(place, str) and (file.parent / Path(place).expanduser()).exists():
             values[table][key] = str(file.parent / Path(place).expanduser())
+    for table in values["method"] if isinstance(values.get("method"), list) else ():
+        if isinstance(table, dict) and isinstance(table.get("tuned"), str):
+            table["tuned"] = str(file.parent / Path(table["tuned"]).expanduser())
     parent = values.get("extends")
     if not parent:
         return values
@@ -345,14 +363,16 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def choose(plugins: Plugins, kind: type[SpecT], table: PluginTable, where: str) -> Chosen[SpecT]:
-    """A plugin with its settings checked: the preset's, with the table's own laid over them.
+def choose(
+    plugins: Plugins, kind: type[SpecT], table: PluginTable, where: str, tuned: Mapping[str, Any] | None = None
+) -> Chosen[SpecT]:
+    """A plugin with its settings checked: the preset's, a study's over them, the table's own over both.
 
     Raises:
         InputError: It, a preset or a setting does not exist; begins with `where`.
     """
     spec = plugins.get(kind, table.name, where)
-    values = configs.preset_values(spec.presets, table.preset, table.settings(), where)
+    values = configs.preset_values(spec.presets, table.preset, {**(tuned or {}), **table.settings()}, where)
     return Chosen(spec, configs.validate(spec.config, values, where))
 
 
@@ -363,7 +383,13 @@ def _shadow(plugins: Plugins, config: BoardConfig, file: Path) -> Chosen[Recomme
     return choose(plugins, RecommenderSpec, PluginTable(**values), f"{file}: [shadows]")
 
 
-def _methods(plugins: Plugins, config: BoardConfig, extra: tuple[str, ...], file: Path) -> tuple[ChosenMethod, ...]:
+Tuned = tuple[Chosen[DatasetSpec], Chosen[RecommenderSpec]]
+"""What a study must have been made with, or its settings say nothing here."""
+
+
+def _methods(
+    plugins: Plugins, config: BoardConfig, of: Tuned | None, extra: tuple[str, ...], file: Path
+) -> tuple[ChosenMethod, ...]:
     tables = [(table, f"{file}: [[method]] {number}") for number, table in enumerate(config.method, start=1)]
     for text in extra:
         plugin, _, preset = text.partition(":")
@@ -375,7 +401,8 @@ def _methods(plugins: Plugins, config: BoardConfig, extra: tuple[str, ...], file
         tables += [(MethodTable(name=name), str(file)) for name in controls]
     out: dict[str, ChosenMethod] = {}
     for table, where in tables:
-        chosen = choose(plugins, MethodSpec, table, where)
+        study = _study(table, config, of, where) if table.tuned and of else None
+        chosen = choose(plugins, MethodSpec, table, where, study.settings if study else None)
         label = table.label or (f"{table.name} ({table.preset})" if table.preset else table.name)
         name = slug(label)
         if not name:
@@ -384,8 +411,35 @@ def _methods(plugins: Plugins, config: BoardConfig, extra: tuple[str, ...], file
             raise InputError(f"{where}: the label {label!r} is taken; give this method another label.")
         if name in REFERENCES:
             raise InputError(f"{where}: the label {label!r} is the name of a reference row; give another label.")
-        out[name] = ChosenMethod(chosen.spec, chosen.config, label)
+        out[name] = ChosenMethod(chosen.spec, chosen.config, label, study)
     return tuple(out.values())
+
+
+def _study(table: MethodTable, config: BoardConfig, of: Tuned, where: str) -> Study:
+    """The study that a row names, which must be of this method and of the board's data, request and recommender."""
+    study = studies.read(Path(str(table.tuned)))
+    own = f"{table.name}:{table.preset}" if table.preset else table.name
+    dataset, recommender = of
+    named = f"{where}: tuned: {Path(str(table.tuned)).name} is a study"
+    if study.name != own:
+        raise InputError(f"{named} of {study.name!r}, but this row is {own!r}.")
+    for what, same in (
+        ("dataset", studies.same_settings(study.dataset, dataset.spec, dataset.config)),
+        ("request", studies.same_table(study.request, config.request)),
+        ("holdout", studies.same_table(study.holdout, config.holdout)),
+        ("recommender", studies.same_settings(study.recommender, recommender.spec, recommender.config)),
+    ):
+        if not same:
+            raise InputError(f"{named} with another [{what}] than the board's; run `vestige tune` on this board.")
+    shared = sorted({*study.seeds} & {*config.seeds})
+    if shared:
+        raise InputError(
+            f"{named} on the seed {shared[0]}, which is one of the board's: settings would be judged by what they were "
+            "chosen on; tune on another seed."
+        )
+    if study.chosen is None:
+        raise InputError(f"{named} whose trials all failed, so there is nothing to take from it.")
+    return study
 
 
 def slug(label: str) -> str:

@@ -67,7 +67,11 @@ class Plan:
 
 
 def plan(
-    board: Board, plugins: Plugins, inputs: Mapping[int, Inputs], versions: Mapping[str, str] | None = None
+    board: Board,
+    plugins: Plugins,
+    inputs: Mapping[int, Inputs],
+    versions: Mapping[str, str] | None = None,
+    held_out: Part = Part.TEST,
 ) -> Plan:
     """The plan of a board.
 
@@ -75,11 +79,12 @@ def plan(
         inputs: Data and split of every seed, as `vestige.pipeline.inputs.prepare` made them.
         versions: Of the libraries that results depend on; those installed here unless given. With others the plan can
             be compared with, and not run.
+        held_out: Which held-out items the views ask for; see `vestige.data.views.build`.
     """
     cells: list[Cell] = []
     jobs: dict[tuple[str, str], Job] = {}
     for seed in board.config.seeds:
-        planner = _Planner(board, plugins, inputs[seed], seed, versions or library_versions())
+        planner = _Planner(board, plugins, inputs[seed], seed, versions or library_versions(), held_out)
         cells += planner.cells()
         jobs.update((job.id, job) for job in planner.jobs)
     return Plan(tuple(cells), tuple(jobs.values()))
@@ -88,7 +93,15 @@ def plan(
 class _Planner:
     """One seed of a board."""
 
-    def __init__(self, board: Board, plugins: Plugins, inputs: Inputs, seed: int, versions: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        board: Board,
+        plugins: Plugins,
+        inputs: Inputs,
+        seed: int,
+        versions: Mapping[str, str],
+        held_out: Part = Part.TEST,
+    ) -> None:
         self.board, self.plugins, self.inputs, self.seed = board, plugins, inputs, seed
         self.jobs: list[Job] = []
         config = board.config
@@ -99,6 +112,8 @@ class _Planner:
         self.inputs_payload = {"data": inputs.content_hash, "split": inputs.split_key}
         # How far back training reaches decides what may be asked, and every model is asked the same.
         self.views = {"seed": seed, "recommender": describe(board.recommender)}
+        if held_out is not Part.TEST:
+            self.views["held_out"] = held_out.name
         self.models = {role: self._train(role) for role in (*self.roles, "popularity")}
         self.scored = {role: self._score(model) for role, model in self.models.items()}
         attacked = seed in config.attacked

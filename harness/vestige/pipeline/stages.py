@@ -235,7 +235,8 @@ class Workbench:
 
     def _views(self, payload: Mapping[str, Any], inputs: "_Inputs") -> Views:
         asked = payload["views"]
-        return inputs.views(asked["seed"], self._fresh(asked["recommender"], inputs, payload["device"]).reach)
+        reach = self._fresh(asked["recommender"], inputs, payload["device"]).reach
+        return inputs.views(asked["seed"], reach, Part[asked.get("held_out", Part.TEST.name)])
 
     def _subject(self, model: Mapping[str, Any], inputs: "_Inputs", device: str) -> Subject:
         artifact = self.store.require(model["stage"], model["key"])
@@ -268,7 +269,7 @@ class _Inputs:
 
     def __init__(self, data: Interactions, split: Split) -> None:
         self.data, self.split = data, split
-        self._views: dict[tuple[int, int | None], Views] = {}
+        self._views: dict[tuple[int, int | None, Part], Views] = {}
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -278,10 +279,11 @@ class _Inputs:
     def bootstrap(self) -> Bootstrap:
         return Bootstrap(self.data.n_users)
 
-    def views(self, seed: int, reach: int | None) -> Views:
-        if (seed, reach) not in self._views:
-            self._views[seed, reach] = views_module.build(self.data, self.split, seed, reach)
-        return self._views[seed, reach]
+    def views(self, seed: int, reach: int | None, held_out: Part) -> Views:
+        key = (seed, reach, held_out)
+        if key not in self._views:
+            self._views[key] = views_module.build(self.data, self.split, seed, reach, held_out)
+        return self._views[key]
 
 
 def _parameters(model: Recommender) -> int:

@@ -16,6 +16,7 @@ import filelock
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vestige.configs import portable
 from vestige.errors import StoreError
 from vestige.pipeline.board import Board, Chosen
 from vestige.pipeline.inputs import Inputs
@@ -26,6 +27,7 @@ from vestige.pipeline.store import Store, write_atomically
 from vestige.plugins import Plugins
 from vestige.results.records import Finished, Identity, Measured, PluginId, Record, Run, dump
 from vestige.results.records import Outcome as RecordOutcome
+from vestige.results.tuned import about_study
 
 
 @contextlib.contextmanager
@@ -81,8 +83,9 @@ def collect(
 
 
 def about_of(board: Board, cells: Sequence[Cell]) -> dict[str, Any]:
-    """`board.json`."""
-    return {
+    """`board.json`; `tuned` stands in it only where a row's settings come from a study."""
+    tuned = [about_study(method) for method in board.methods if method.study]
+    about = {
         "name": board.name,
         "title": board.config.title,
         "columns": list(board.config.columns),
@@ -91,6 +94,7 @@ def about_of(board: Board, cells: Sequence[Cell]) -> dict[str, Any]:
         "seeds": list(board.config.seeds),
         "published": [row.model_dump(mode="json") for row in board.config.published],
     }
+    return {**about, "tuned": tuned} if tuned else about
 
 
 def _finish(
@@ -141,7 +145,7 @@ def identity_of(board: Board, plugins: Plugins, cell: Cell) -> Identity:
         recommender=_plugin(plugins, board.recommender),
         method=_plugin(plugins, cell.method) if cell.method else None,
         metrics=tuple(_plugin(plugins, metric) for metric in board.metrics),
-        request=_portable(board.config.request.model_dump(mode="json")),
+        request=portable(board.config.request.model_dump(mode="json")),
         holdout=board.config.holdout.model_dump(mode="json"),
     )
 
@@ -166,14 +170,8 @@ def _plugin(plugins: Plugins, chosen: Chosen[Any]) -> PluginId:
         version=chosen.spec.version,
         distribution=origin.distribution,
         distribution_version=origin.distribution_version,
-        config=_portable(chosen.config.model_dump(mode="json"), *chosen.config.places()),
+        config=portable(chosen.config.model_dump(mode="json"), *chosen.config.places()),
     )
-
-
-def _portable(values: dict[str, Any], *files: str) -> dict[str, Any]:
-    """Files by name only: where they lie is no part of a result."""
-    keys = ("path", "file", "folder", "warm_start", *files)
-    return {k: Path(v).name if k in keys and isinstance(v, str) else v for k, v in values.items()}
 
 
 def _provenance() -> dict[str, Any]:

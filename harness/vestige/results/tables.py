@@ -12,6 +12,7 @@ from vestige.results.reading import HOW_TO_READ
 from vestige.results.records import Finished
 from vestige.results.sections import Section, k_of, sections
 from vestige.results.summary import facts, verdict_lines
+from vestige.results.tuned import tuned_section
 from vestige.results.verdicts import (
     ALPHA,
     against_gold,
@@ -87,6 +88,7 @@ def markdown(results: Results, picture: Path | None = None) -> str:
             parts += _comparison(results, section)
             parts += _worst(results, section)
     parts.append(_change_table(results))
+    parts += tuned_section(results)
     parts += _published(results)
     if results.about["columns"]:
         parts.append("## Chosen columns\n\n" + _table(results, {name: name for name in results.about["columns"]}))

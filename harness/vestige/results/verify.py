@@ -232,9 +232,9 @@ def _cells(submitted: Submission) -> Iterator[str]:
 
 def _settings(submitted: Submission) -> Iterator[str]:
     about, right = submitted.side.results.about, about_of(submitted.board, ())
-    for key in ("title", "columns", "k", "seeds"):
-        if about[key] != right[key]:
-            yield f"board.json: {key} is {about[key]!r}, but here it is {right[key]!r}"
+    for key in ("title", "columns", "k", "seeds", "tuned"):  # the last one stands only where rows were tuned
+        if about.get(key) != right.get(key):
+            yield f"board.json: {key} is {about.get(key)!r}, but here it is {right.get(key)!r}"
     for item, cell in _pairs(submitted):
         mine = item.record.identity.model_dump(mode="json")
         ours = identity_of(submitted.board, submitted.plugins, cell).model_dump(mode="json")

@@ -6,7 +6,8 @@ import re
 import pydantic
 
 from vestige.configs import Config
-from vestige.specs import AttackSpec, DatasetSpec, MetricSpec, Spec
+from vestige.search import fault
+from vestige.specs import AttackSpec, DatasetSpec, MethodSpec, MetricSpec, Spec
 from vestige.testing.check import Check, require, said
 
 
@@ -50,6 +51,9 @@ def _complete(spec: Spec) -> None:
         f"its config is {spec.config!r}",
         "derive it from vestige.Config",
     )
+    if isinstance(spec, MethodSpec):
+        wrong = fault(spec.config, spec.search)
+        require(not wrong, wrong.rstrip("."), "search for settings of the config only, between values that it allows")
     if isinstance(spec, DatasetSpec):
         require(
             spec.licence.strip() not in ("", "unknown"),

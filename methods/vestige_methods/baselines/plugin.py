@@ -4,6 +4,7 @@ from vestige.configs import Config
 from vestige.hookspecs import hookimpl
 from vestige.specs import MethodSpec
 from vestige_methods.baselines import configs
+from vestige_methods.baselines.spaces import SPACES
 from vestige_methods.configs import NoSettings
 
 BASELINES: tuple[tuple[str, str, type[Config], str], ...] = (
@@ -53,6 +54,7 @@ def vestige_methods() -> list[MethodSpec]:
             summary=summary,
             factory=f"vestige_methods.baselines.{name}:{made}",
             config=config,
+            search=SPACES.get(name, {}),
         )
         for name, made, config, summary in BASELINES
     ]

@@ -1,0 +1,1 @@
+"""Tests of `vestige tune`, from search spaces to boards that use a study."""
