@@ -72,11 +72,13 @@ class MethodSpec(Spec):
     Attributes:
         same_as: `"gold"` where the method is retraining itself: the board's gold serves, with its recorded cost.
         control: A row that stands on every full board to be recognised for what it is, and competes with nobody.
+        own_base: It forgets what it has trained itself, see `vestige.methods.TrainsBase`.
     """
 
     kind = "method"
     same_as: Literal["gold"] | None = None
     control: bool = False
+    own_base: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
