@@ -373,7 +373,7 @@ def carried() -> tuple[AdapterEnsemble, Sequences]:
     with torch.no_grad():  # adapters that differ more than a moment's training makes them
         for name, weight in model.module.named_parameters():
             if ".lora_B." in name:
-                weight.normal_(std=0.3)
+                weight.normal_(std=2.0)
     return model, case.retained.take(np.arange(6))
 
 

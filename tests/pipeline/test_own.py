@@ -81,7 +81,7 @@ def test_a_role_is_the_methods_where_training_is_asked_about_and_the_boards_else
         assert not np.array_equal(own.scores[view].log_prob, of_board.scores[view].log_prob)
 
 
-def test_a_board_measures_it_against_its_own_kind(board: Path, tmp_path: Path) -> None:
+def test_a_board_measures_it_against_its_own_kind(board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = TINY.replace("threads = 1", "threads = 1\nswap = true").replace("names = []", 'names = ["quantise"]')
     (board / "board.toml").write_text(text + SISA)
     site = plugin_package(tmp_path / "site", "breaks", BREAKS)
@@ -125,3 +125,10 @@ def test_a_board_measures_it_against_its_own_kind(board: Path, tmp_path: Path) -
     page = (out / "leaderboard.md").read_text()
     assert "*sisa: own base*" in page and "*sisa: own gold*" in page
     assert page.count("**own base**, **own gold**") == 1
+
+    # Where `breaks` is not installed, its own rows are no strangers to the board, and all other keys are the board's.
+    monkeypatch.setenv("VESTIGE_CACHE", str(tmp_path / "cache"))
+    steps = {step.name: step for step in api.verify(out, board=str(board), rerun=False).steps}
+    assert steps["keys"].status == steps["settings"].status == "ok", steps["keys"].message
+    assert "breaks" in steps["cells"].message and "no cell" not in steps["cells"].message
+    assert steps["plugins"].message.count("not installed") == 1
