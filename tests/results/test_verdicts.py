@@ -150,6 +150,7 @@ def test_a_method_is_compared_with_its_own_gold_where_training_is_asked_about() 
     on_retain = {c.label: c.difference.value for c in verdicts.against_gold(made, "ndcg@10/retain")}
     assert on_retain["sisa"] == pytest.approx(-0.02)
     assert verdicts.closed(made, "sisa") == pytest.approx((0.5 - 0.31) / (0.5 - 0.3))
+    assert "sisa closes 95 % of the gap between its own base and own gold" in markdown(made)
     assert verdicts.closed(made, "near") == pytest.approx((0.37 - 0.27) / (0.37 - 0.23))
     # 0.31 is 0.01 from its own gold, though 0.08 from the board's.
     best, others = verdicts.against_best(made, "hit@10/forget")
