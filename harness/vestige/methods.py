@@ -30,7 +30,8 @@ class Task:
 
     Attributes:
         kind: `users` or `interactions`.
-        recommender: A private copy of the trained recommender; it may be changed at will.
+        recommender: A private copy of the trained recommender; it may be changed at will. Of a method that trains its
+            own base, that base.
         retained: The training sequences of R.
         forget: The transitions of F as queries: for `users` all their training transitions, each after all the
             items before it; for `interactions` the forgotten ones, each after the user's retained items before it.
@@ -42,7 +43,8 @@ class Task:
         device: `cpu` or `cuda`.
         budget: What the base cost.
         progress: To be called now and then.
-        fresh: Makes an untrained recommender of the same configuration.
+        fresh: Makes an untrained recommender of the same configuration (and of the same method, where that trains its
+            own base).
     """
 
     kind: Literal["users", "interactions"]
@@ -94,4 +96,39 @@ class Loads(Protocol):
 
     def load(self, folder: Path, recommender: Recommender) -> Scorer:
         """What `Unlearned.model.save(folder)` wrote, ready to `score`; `recommender` is a private copy of the base."""
+        ...
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes the board's recommender, for a method that builds another one of it.
+
+    Attributes:
+        catalogue: All items.
+        device: `cpu` or `cuda`.
+        fresh: An untrained recommender of the board's configuration.
+        load: What such a recommender has saved in a folder.
+    """
+
+    catalogue: Catalogue
+    device: str
+    fresh: Callable[[], Recommender]
+    load: Callable[[Path], Recommender]
+
+
+@runtime_checkable
+class TrainsBase(Protocol):
+    """A method that forgets what it has trained itself, such as models of shards; its spec says `own_base=True`.
+
+    It brings a recommender of its own, to which the pipeline does what it does to the board's: it is trained on R ∪ F
+    (own base), R (own gold, own control) and R ∪ T (own swap), stored and scored. `Task.recommender` is then the own
+    base. Whether the method forgets is measured against these, how useful it is against the board's gold.
+    """
+
+    def recommender(self, maker: Maker) -> Recommender:
+        """An untrained recommender; its `fit` is what the method does before anybody asks to be forgotten."""
+        ...
+
+    def load_recommender(self, folder: Path, maker: Maker) -> Recommender:
+        """What such a recommender has saved; and, unless the method `Loads`, what `Unlearned.model` has."""
         ...

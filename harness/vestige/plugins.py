@@ -35,6 +35,7 @@ BUILT_IN = (
     "vestige_datasets.plugin",
     "vestige_methods.plugin",
     "vestige_methods.baselines.plugin",
+    "vestige_methods.sharding.plugin",
     "vestige_metrics.plugin",
     "vestige_metrics.attacks.plugin",
 )

@@ -74,12 +74,14 @@ class MethodSpec(Spec):
         same_as: `"gold"` where the method is retraining itself: the board's gold serves, with its recorded cost.
         control: A row that stands on every full board to be recognised for what it is, and competes with nobody.
         search: Between which values `vestige tune` may choose settings; by field of the config. See `vestige.search`.
+        own_base: It forgets what it has trained itself, see `vestige.methods.TrainsBase`.
     """
 
     kind = "method"
     same_as: Literal["gold"] | None = None
     control: bool = False
     search: Search = field(default_factory=dict, hash=False)
+    own_base: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

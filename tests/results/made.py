@@ -15,10 +15,12 @@ def plugin(name: str) -> PluginId:
     return PluginId(name=name, version="1", distribution="vestige", distribution_version="0", config={})
 
 
-def measured(name: str, value: float | None, bounds: tuple[float, float] | None, note: str = "") -> Measured:
+def measured(
+    name: str, value: float | None, bounds: tuple[float, float] | None, note: str = "", better: str = "higher"
+) -> Measured:
     metric, _, view = name.partition("/")
     return Measured(
-        group="x", metric=metric, view=view, value=value, interval=bounds, better="higher", unit="", note=note
+        group="x", metric=metric, view=view, value=value, interval=bounds, better=better, unit="", note=note
     )
 
 
@@ -27,6 +29,7 @@ def results(
     controls: tuple[str, ...] = ("control", "popularity"),
     seeds: int = 1,
     notes: Mapping[str, str] = {},
+    better: Mapping[str, str] = {},
 ) -> Results:
     """Rows by label, each with values by `metric/view`: (value, standard error), or None for UNDEFINED.
 
@@ -44,7 +47,8 @@ def results(
                 rng = np.random.default_rng([number, seed, len(name)])
                 sample = pair[0] + pair[1] * rng.standard_normal(REPLICATES)
                 replicates[cell, name] = sample
-                rows_of.append(measured(name, pair[0], interval(sample), notes.get(name, "")))
+                way = better.get(name, "higher")
+                rows_of.append(measured(name, pair[0], interval(sample), notes.get(name, ""), way))
             identity = Identity(
                 board="made",
                 cell=cell,

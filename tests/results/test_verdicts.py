@@ -130,3 +130,36 @@ def test_the_score_stands_last_and_says_why_there_is_none() -> None:
     row = next(line for line in text.splitlines() if line.startswith("| worse") and "0.9000" in line)
     assert row.rstrip(" |").endswith("UNDEFINED")
     assert "- worse: UNDEFINED: fidelity is UNDEFINED." in text
+
+
+OWN = {
+    **ROWS,
+    "sisa": {"ndcg@10/retain": (0.06, 0.004), "hit@10/retain": (0.12, 0.01), "hit@10/forget": (0.31, 0.005)},
+    "near": {"ndcg@10/retain": (0.08, 0.004), "hit@10/retain": (0.15, 0.01), "hit@10/forget": (0.27, 0.005)},
+    "sisa: own base": {"hit@10/forget": (0.5, 0.01), "ndcg@10/retain": (0.06, 0.004), "auc_raw/forget": (0.5, 0.01)},
+    "sisa: own gold": {"hit@10/forget": (0.3, 0.005), "ndcg@10/retain": (0.05, 0.004), "auc_raw/forget": (0.5, 0.01)},
+}
+OWN_CONTROLS = (*CONTROLS, "sisa: own base", "sisa: own gold")
+
+
+def test_a_method_is_compared_with_its_own_gold_where_training_is_asked_about() -> None:
+    made = results(OWN, OWN_CONTROLS, better={"hit@10/forget": "gold"})
+    assert made.own_based == ("sisa",)
+    on_forget = {c.label: c.difference.value for c in verdicts.against_gold(made, "hit@10/forget")}
+    assert on_forget["sisa"] == pytest.approx(0.01) and on_forget["near"] == pytest.approx(0.04)
+    on_retain = {c.label: c.difference.value for c in verdicts.against_gold(made, "ndcg@10/retain")}
+    assert on_retain["sisa"] == pytest.approx(-0.02)
+    assert verdicts.closed(made, "sisa") == pytest.approx((0.5 - 0.31) / (0.5 - 0.3))
+    assert "sisa closes 95 % of the gap between its own base and own gold" in markdown(made)
+    assert verdicts.closed(made, "near") == pytest.approx((0.37 - 0.27) / (0.37 - 0.23))
+    # 0.31 is 0.01 from its own gold, though 0.08 from the board's.
+    best, others = verdicts.against_best(made, "hit@10/forget")
+    assert best == "worse" and {c.label: round(c.difference.value, 6) for c in others} == {"sisa": -0.01, "near": -0.04}
+
+
+def test_an_attack_needs_power_on_the_base_that_is_attacked() -> None:
+    strong = {"auc_raw/forget": (0.9, 0.01)}
+    made = results({**OWN, "do_nothing": {**OWN["do_nothing"], **strong}}, OWN_CONTROLS)
+    assert not verdicts.no_power(made, "auc_raw/forget")
+    assert not verdicts.no_power(made, "auc_raw/forget", "near")
+    assert verdicts.no_power(made, "auc_raw/forget", "sisa")

@@ -29,6 +29,8 @@ from vestige.testing.suite import KINDS
 
 CHEAP: Mapping[str, Mapping[str, Any]] = {
     "dual_memory": {"epochs": 2, "router_epochs": 5, "batch_size": 64},
+    "sisa": {"shards": 2},
+    "adapter_shards": {"shards": 2},
     "t5": {"d_model": 16, "d_ff": 32, "layers": 1, "heads": 2, "passes": 3},
 }
 
@@ -63,6 +65,7 @@ def test_a_file_of_ones_own_conforms(tmp_path: Path) -> None:
 ABOUT = {"version": "1", "summary": "Breaks one rule."}
 SPECS: list[tuple[type[Spec], Mapping[str, tuple[str, str]], Mapping[str, Any]]] = [
     (MethodSpec, wrong.METHODS, {}),
+    (MethodSpec, wrong.OWN_BASES, {"own_base": True}),
     (DatasetSpec, wrong.DATASETS, {"licence": "none needed"}),
     (RecommenderSpec, wrong.RECOMMENDERS, {}),
     (MetricSpec, wrong.METRICS, {"measures": ("constant",)}),
@@ -87,6 +90,7 @@ def test_what_is_wrong_is_found_and_named(spec: Spec, check: str, message: str) 
 
 RIGHT = [
     MethodSpec(name="honest", factory="tests.testing.wrong:Honest", **ABOUT),
+    MethodSpec(name="own_base", factory="tests.testing.wrong:OwnBase", own_base=True, **ABOUT),
     DatasetSpec(name="shop", factory="tests.testing.wrong:Shop", licence="none needed", **ABOUT),
     RecommenderSpec(name="uniform", factory="tests.testing.wrong:Uniform", **ABOUT),
     MetricSpec(name="constant", factory="tests.testing.wrong:Constant", measures=("constant",), **ABOUT),

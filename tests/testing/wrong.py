@@ -209,6 +209,38 @@ METHODS = {
 }
 
 
+class OwnBase(Honest):
+    def recommender(self, maker):
+        return maker.fresh()
+
+    def load_recommender(self, folder, maker):
+        return maker.load(folder)
+
+
+class BringsNothing(Honest):
+    pass
+
+
+class TrainsByChance(OwnBase):
+    def recommender(self, maker):
+        model = maker.fresh()
+        fit = model.fit
+        model.fit = lambda sequences, seed, progress: fit(sequences, int.from_bytes(os.urandom(3), "big"), progress)
+        return model
+
+
+class LosesItsBase(OwnBase):
+    def load_recommender(self, folder, maker):
+        return maker.fresh()
+
+
+OWN_BASES = {
+    "BringsNothing": ("brings a recommender of its own", "no `recommender(maker)`"),
+    "TrainsByChance": ("trains its own base, same seed, same scores", "the seed that `fit` is given"),
+    "LosesItsBase": ("saves and loads its own base to the same scores", "read it in `load_recommender`"),
+}
+
+
 class Shop:
     def __init__(self, config, cache):
         pass

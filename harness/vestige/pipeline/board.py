@@ -16,6 +16,7 @@ from vestige.data.request import HoldoutConfig, RequestConfig
 from vestige.data.views import VIEWS
 from vestige.errors import InputError, unknown
 from vestige.pipeline import study as studies
+from vestige.pipeline.own import OWN_ROWS, row_label
 from vestige.pipeline.study import Study
 from vestige.plugins import Plugins
 from vestige.specs import AttackSpec, DatasetSpec, MethodSpec, MetricSpec, RecommenderSpec, Spec
@@ -412,6 +413,9 @@ def _methods(
         if name in REFERENCES:
             raise InputError(f"{where}: the label {label!r} is the name of a reference row; give another label.")
         out[name] = ChosenMethod(chosen.spec, chosen.config, label, study)
+    own = {slug(row_label(method.label, role)) for method in out.values() if method.spec.own_base for role in OWN_ROWS}
+    for name in own & out.keys():
+        raise InputError(f"{file}: the label {out[name].label!r} is taken by a method's own row; give another label.")
     return tuple(out.values())
 
 

@@ -28,6 +28,9 @@ ERROR_OF: Mapping[str, Status] = {
     "measure": "measure_error",
 }
 
+LIMITED = ("unlearn", "score", "attack")
+"""Stages that a board's limits hold for; and the training of a base that a method brings."""
+
 
 class LocalExecutor:
     """Runs jobs in `settings.workers` processes; one that is killed or overruns its limits is replaced."""
@@ -205,7 +208,7 @@ class _Worker:
             if status == "store":
                 raise StoreError(message["message"])
             if status == "error":
-                status = ERROR_OF[self.job.stage]
+                status = _error_of(self.job)
             return Outcome(
                 status, message.get("message", ""), message.get("detail", ""), message["made"], message["seconds"]
             )
@@ -227,14 +230,14 @@ class _Worker:
                 False,
                 ran,
             )
-        return Outcome(ERROR_OF[self.job.stage], f"the worker process ended with code {code}", "", False, ran)
+        return Outcome(_error_of(self.job), f"the worker process ended with code {code}", "", False, ran)
 
     def _limits(self) -> Outcome | None:
         assert self.job is not None
         if not self._ready and time.monotonic() - self._started > START_SECONDS:
             self.stop()
             raise VestigeError(f"a worker process did not start within {START_SECONDS:.0f} s.")
-        if self.job.stage not in ("unlearn", "score", "attack") or self._clock.running_since is None:
+        if not (self.job.stage in LIMITED or _of_method(self.job)) or self._clock.running_since is None:
             return None
         seconds, mib = self._settings.seconds, self._settings.memory_mib
         ran = self._seconds()
@@ -256,3 +259,12 @@ class _Worker:
             return max((int(child.memory_info().rss) for child in children), default=0)
         except psutil.NoSuchProcess:
             return 0
+
+
+def _of_method(job: Job) -> bool:
+    """Whether a method trains a base of its own."""
+    return job.stage == "train" and job.payload.get("method") is not None
+
+
+def _error_of(job: Job) -> Status:
+    return "method_error" if _of_method(job) else ERROR_OF[job.stage]

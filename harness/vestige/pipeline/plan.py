@@ -10,6 +10,7 @@ from vestige.pipeline.board import Board, Chosen, ChosenMethod, slug
 from vestige.pipeline.inputs import Inputs
 from vestige.pipeline.jobs import Job
 from vestige.pipeline.keys import content_digest, key_of, library_versions, source_digest
+from vestige.pipeline.own import OWN_ROWS, paired, row_label
 from vestige.pipeline.store import Store
 from vestige.plugins import Plugins
 
@@ -125,7 +126,7 @@ class _Planner:
     def cells(self) -> Iterable[Cell]:
         """Methods first, in the order of the board, then the reference rows."""
         for method in self.board.methods:
-            yield self._method_cell(method)
+            yield from self._own_cells(method) if method.spec.own_base else (self._method_cell(method),)
         # The swap measure of a retraining is built from two independent ones, one a world.
         other = {
             "control": "recheck" if "recheck" in self.roles else "gold",
@@ -143,10 +144,24 @@ class _Planner:
         there = self._score(self._unlearn(method, "swap")) if "swap" in self.roles else None
         return self._cell(method.label, method.spec.name if method.spec.control else "method", method, here, there)
 
+    def _own_cells(self, method: ChosenMethod) -> Iterable[Cell]:
+        """The cell of a method that trains its own base, and rows that show its own base and its own gold."""
+        own = {role: self._score(self._train(role, method=method)) for role in self.roles}
+        attacked = {role: scored if role == "swap" else self._attacked(scored) for role, scored in own.items()}
+        roles = paired(attacked, {role: self.roles_attacked.get(role, self.scored[role]) for role in self.roles})
+        here = self._attacked(self._score(self._unlearn(method, "base", own)))
+        there = self._score(self._unlearn(method, "swap", own)) if "swap" in self.roles else None
+        row = method.spec.name if method.spec.control else "method"
+        yield self._cell(method.label, row, method, here, there, roles)
+        for role, other in (("base", "swap"), ("gold", "control")):
+            label = row_label(method.label, role)
+            yield self._cell(label, OWN_ROWS[role], None, attacked[role], own.get(other), roles)
+
     def _shadow(self, index: int) -> dict[str, Any]:
         return {**self._score(self._train(f"shadow {index}", index)), "index": index}
 
-    def _train(self, role: str, shadow: int | None = None) -> dict[str, Any]:
+    def _train(self, role: str, shadow: int | None = None, method: ChosenMethod | None = None) -> dict[str, Any]:
+        """A role of the board, a shadow, or a role of a method that trains its own base."""
         chosen = self.board.popularity if role == "popularity" else self.board.recommender
         payload = {
             "stage": "train",
@@ -159,18 +174,22 @@ class _Planner:
         }
         if shadow is not None:
             payload["shadow"] = {"index": shadow, "seed": self.seed}
-        job = self._job("train", f"train {role}", payload, [])
+        if method is not None:
+            payload["method"] = describe(method)
+        job = self._job("train", f"train {role}" + (f" of {method.label}" if method else ""), payload, [])
         return {
             "stage": "train",
             "key": job.key,
             "recommender": payload["recommender"],
-            "method": None,
+            "method": payload.get("method"),
             "base": None,
             "role": role,
         }
 
-    def _unlearn(self, method: ChosenMethod, world: str) -> dict[str, Any]:
-        base = self.models[world]
+    def _unlearn(
+        self, method: ChosenMethod, world: str, models: Mapping[str, dict[str, Any]] | None = None
+    ) -> dict[str, Any]:
+        base = (models or self.models)[world]
         payload = {
             "stage": "unlearn",
             "version": VERSIONS["unlearn"],
@@ -231,10 +250,11 @@ class _Planner:
         method: ChosenMethod | None,
         subject: dict[str, Any],
         swapped: dict[str, Any] | None,
+        own_roles: dict[str, dict[str, Any]] | None = None,
     ) -> Cell:
         swapped = swapped if self.board.config.swap else None
-        roles = {role: self.roles_attacked.get(role, self.scored[role]) for role in self.roles}
-        roles["popularity"] = self.scored["popularity"]
+        roles = own_roles or {role: self.roles_attacked.get(role, self.scored[role]) for role in self.roles}
+        roles = {**roles, "popularity": self.scored["popularity"]}
         payload = {
             "stage": "measure",
             "version": VERSIONS["measure"],
@@ -250,6 +270,7 @@ class _Planner:
             **self.environment,
         }
         models = [subject, *([swapped] if swapped else []), *roles.values(), *self.shadows]
+        models += [model["board"] for model in roles.values() if "board" in model]
         needs = [("score", m["scores"]) for m in models] + [need for m in models for need in _model_needs(m)]
         needs += [("attack", key) for m in models for key in m.get("attacks", {}).values()]
         job = self._job("measure", f"measure {label}", payload, needs)

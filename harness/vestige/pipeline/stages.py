@@ -18,18 +18,19 @@ from vestige.errors import VestigeError
 from vestige.measuring.attacks import Attempts, Target, Track
 from vestige.measuring.contract import Context, CostOf, Measurement, Shadow, Subject
 from vestige.measuring.statistics import Bootstrap
-from vestige.methods import Budget, Loads, Method, Unlearned
+from vestige.methods import Budget, Loads, Maker, Method, TrainsBase, Unlearned
 from vestige.pipeline.artifacts import load_attempts, save_attempts, save_measurements
 from vestige.pipeline.inputs import load_data, load_split
 from vestige.pipeline.keys import source_digest
+from vestige.pipeline.own import combined
 from vestige.pipeline.resources import peak_bytes, reset_peak
 from vestige.pipeline.store import Artifact, Meta, Store
 from vestige.pipeline.tasks import make_task
 from vestige.plugins import HOOK_OF, Plugins
 from vestige.progress import Progress
-from vestige.recommenders.contract import Catalogue, Composite, Recommender, Scorer
+from vestige.recommenders.contract import Catalogue, Composite, Modular, Recommender, Scorer
 from vestige.recommenders.scoring import Scores, load_scores, save_scores, score_queries
-from vestige.specs import AttackSpec
+from vestige.specs import AttackSpec, MethodSpec
 
 
 class Workbench:
@@ -55,7 +56,7 @@ class Workbench:
 
     def _train(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
         inputs = self._inputs_of(payload)
-        model = self._fresh(payload["recommender"], inputs, payload["device"])
+        model = self._untrained(payload, inputs, payload["device"])
         shadow = payload.get("shadow")
         if shadow:
             coins = shadow_coins(inputs.split, shadow["index"], shadow["seed"])
@@ -78,10 +79,10 @@ class Workbench:
 
     def _unlearn(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
         inputs = self._inputs_of(payload)
-        fresh = partial(self._fresh, payload["recommender"], inputs, payload["device"])
+        fresh = partial(self._untrained, payload, inputs, payload["device"])
         base = self.store.require("train", payload["base"])
         method = self._method(payload["method"])
-        recommender = self._recommender(payload["recommender"], base, inputs, payload["device"])
+        recommender = self._trained(payload, base, inputs, payload["device"])
         task = make_task(
             inputs.data,
             inputs.split,
@@ -159,7 +160,7 @@ class Workbench:
             row=payload["row"],
             subject=subject,
             swapped=swapped or None,
-            roles={role: self._subject(model, inputs, device) for role, model in payload["roles"].items()},
+            roles={role: self._role(model, inputs, device) for role, model in payload["roles"].items()},
             bootstrap=inputs.bootstrap,
             seed=payload["seed"],
             shadows=tuple(
@@ -210,33 +211,66 @@ class Workbench:
         method: Method = self._plugin(described)
         return method
 
+    def _own(self, described: Mapping[str, Any] | None) -> TrainsBase | None:
+        """The method, where it trains its own base."""
+        if described is None or not self.plugins.get(MethodSpec, described["name"]).own_base:
+            return None
+        method = self._method(described)
+        if not isinstance(method, TrainsBase):
+            raise VestigeError(
+                f"the method {described['name']!r} says own_base and has no `recommender` and `load_recommender`."
+            )
+        return method
+
+    def _maker(self, described: Mapping[str, Any], inputs: "_Inputs", device: str) -> Maker:
+        return Maker(
+            inputs.catalogue,
+            device,
+            fresh=partial(self._fresh, described, inputs, device),
+            load=partial(self._read, described, inputs=inputs, device=device),
+        )
+
+    def _untrained(self, model: Mapping[str, Any], inputs: "_Inputs", device: str) -> Recommender:
+        """The board's recommender, or the one that the method of a payload brings."""
+        own = self._own(model.get("method"))
+        maker = self._maker(model["recommender"], inputs, device)
+        return own.recommender(maker) if own else maker.fresh()
+
+    def _trained(self, model: Mapping[str, Any], artifact: Artifact, inputs: "_Inputs", device: str) -> Recommender:
+        """Such a recommender, as it lies in the store."""
+        own = self._own(model.get("method"))
+        maker = self._maker(model["recommender"], inputs, device)
+        return own.load_recommender(artifact.folder, maker) if own else maker.load(artifact.folder)
+
     def _fresh(self, described: Mapping[str, Any], inputs: "_Inputs", device: str) -> Recommender:
         factory, config = self._factory(described)
         model: Recommender = factory(config, inputs.catalogue, device)
         return model
 
-    def _recommender(
-        self, described: Mapping[str, Any], artifact: Artifact, inputs: "_Inputs", device: str
-    ) -> Recommender:
+    def _read(self, described: Mapping[str, Any], folder: Path, inputs: "_Inputs", device: str) -> Recommender:
         factory, config = self._factory(described)
-        model: Recommender = factory.load(artifact.folder, config, inputs.catalogue, device)
+        model: Recommender = factory.load(folder, config, inputs.catalogue, device)
         return model
 
     def _model(self, model: Mapping[str, Any], inputs: "_Inputs", device: str) -> Scorer:
         """Loads a role's or a method's model."""
         artifact = self.store.require(model["stage"], model["key"])
-        if model["stage"] == "train":
-            return self._recommender(model["recommender"], artifact, inputs, device)
-        method = self._method(model["method"])
-        if isinstance(method, Loads):
-            base = self._recommender(model["recommender"], self.store.require("train", model["base"]), inputs, device)
-            return method.load(artifact.folder, base)
-        return self._recommender(model["recommender"], artifact, inputs, device)
+        if model["stage"] == "unlearn":
+            method = self._method(model["method"])
+            if isinstance(method, Loads):
+                base = self._trained(model, self.store.require("train", model["base"]), inputs, device)
+                return method.load(artifact.folder, base)
+        return self._trained(model, artifact, inputs, device)
 
     def _views(self, payload: Mapping[str, Any], inputs: "_Inputs") -> Views:
         asked = payload["views"]
         reach = self._fresh(asked["recommender"], inputs, payload["device"]).reach
         return inputs.views(asked["seed"], reach, Part[asked.get("held_out", Part.TEST.name)])
+
+    def _role(self, model: Mapping[str, Any], inputs: "_Inputs", device: str) -> Subject:
+        """A role of the board, or one of the method's own beside it."""
+        found = self._subject(model, inputs, device)
+        return combined(found, self._subject(model["board"], inputs, device)) if "board" in model else found
 
     def _subject(self, model: Mapping[str, Any], inputs: "_Inputs", device: str) -> Subject:
         artifact = self.store.require(model["stage"], model["key"])
@@ -288,4 +322,5 @@ class _Inputs:
 
 def _parameters(model: Recommender) -> int:
     module = getattr(model, "module", None)
-    return 0 if module is None else sum(p.numel() for p in module.parameters())
+    modules = model.modules() if isinstance(model, Modular) else () if module is None else (module,)
+    return sum(p.numel() for module in modules for p in module.parameters())

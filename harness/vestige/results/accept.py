@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vestige.errors import InputError
+from vestige.pipeline.own import row_label
 from vestige.pipeline.store import write_atomically
 from vestige.results.page.picture import PICTURE
 from vestige.results.records import read_records
@@ -98,7 +99,8 @@ def _replicates(fresh: Path, tolerance: Mapping[str, float]) -> bytes:
     values = pq.read_table(fresh / "per_user.parquet", columns=["metric", "view"]).group_by(["metric", "view"])
     of_users = {f"{row['metric']}/{row['view']}" for row in values.aggregate([]).to_pylist()}
     names = gated(results, tolerance).keys() - of_users
-    rows = (*results.competing, *RETRAININGS)
+    own = (row_label(label, "gold") for label in results.own_based)
+    rows = (*results.competing, *RETRAININGS, *own)
     cells = {item.record.identity.cell for label in rows for item in results.row(label)}
     kept = {key: r for key, r in results.replicates.items() if key[0] in cells and key[1] in names}
     if not kept:

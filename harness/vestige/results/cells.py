@@ -31,7 +31,7 @@ def cell(results: Results, label: str, name: str) -> str:
     text = value(pooled.value, pooled.interval, pooled.unit)
     if pooled.seeds < len(results.row(label)):
         text += f" ({pooled.seeds} of {len(results.row(label))} seeds)"
-    if "NO POWER" in pooled.notes and no_power(results, name):
+    if "NO POWER" in pooled.notes and no_power(results, name, label):
         text += " NO POWER"
     return text
 

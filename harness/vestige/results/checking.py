@@ -102,8 +102,8 @@ def _compare(fresh: Side, accepted: Side, label: str, name: str, tolerance: floa
             why = _why_not(fresh, label, name, seed)
             undefined = anew and why != GONE
             return Comparison(label, name, better, tolerance, None, before, vanished=why, excused=undefined)
-    gold = fresh.results.label_of("retrain")
-    own_row = label in (gold, accepted.results.label_of("retrain"))
+    gold = fresh.results.reference(label, "gold", name)
+    own_row = label in (fresh.results.label_of("retrain"), accepted.results.label_of("retrain"))
     target = None if better in ("higher", "lower", "gold") else float(better)
     # Gold's own row is compared as it is: its difference to itself would hide a recommender that got worse.
     minus = gold if better == "gold" or (anew and not own_row) else None
@@ -146,8 +146,9 @@ def _trained_anew(fresh: Side, accepted: Side, label: str, seeds: list[int]) -> 
     """Whether base or gold of any of the seeds were trained anew."""
     keys = []
     for side in (fresh, accepted):
-        rows = {item.record.identity.seed: item.record.keys.get("roles", {}) for item in side.results.row(label)}
-        keys.append([(rows[seed].get("base"), rows[seed].get("gold")) for seed in seeds])
+        rows = {item.record.identity.seed: item.record.keys for item in side.results.row(label)}
+        roles = [rows[seed].get(kind, {}) for seed in seeds for kind in ("roles", "board_roles")]
+        keys.append([(found.get("base"), found.get("gold")) for found in roles])
     return keys[0] != keys[1]
 
 

@@ -116,6 +116,9 @@ def _finish(
             for name in ("measurements", "cost")
         )
         notes["method"] = dict(artifact.meta["notes"])
+        own = [role for role, model in cell.job.payload["roles"].items() if "board" in model]
+        if own:
+            notes["own roles"] = {"trained by the method itself": ", ".join(own)}
     failed = outcome is not None and outcome.status != "ok"
     record = Record(
         identity=identity_of(board, plugins, cell),
@@ -153,7 +156,9 @@ def identity_of(board: Board, plugins: Plugins, cell: Cell) -> Identity:
 def keys_of(cell: Cell) -> dict[str, Any]:
     """The keys of everything that a cell's result is made from."""
     payload = cell.job.payload
+    board = {role: model["board"]["key"] for role, model in payload["roles"].items() if "board" in model}
     return {
+        **({"board_roles": board} if board else {}),
         "data": payload["data"],
         "split": payload["split"],
         "measure": cell.job.key,

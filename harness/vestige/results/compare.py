@@ -142,7 +142,7 @@ def _counts(
         sides = [_by_user(side, row, name, seed) for side, row in ((one, rows[0]), (other, rows[1]))]
         targets: list[dict[int, float]] = [{}, {}]
         if better == "gold":
-            golds = [side.results.label_of("retrain") for side in (one, other)]
+            golds = [s.results.reference(row, "gold", name) for s, row in zip((one, other), rows, strict=True)]
             if not all(golds):
                 return None
             targets = [_by_user(s, str(g), name, seed) for s, g in zip((one, other), golds, strict=True)]

@@ -124,7 +124,7 @@ def _cell(results: Results, label: str, name: str, best: bool) -> tuple[str, str
         return "---", ""
     text = f"{pooled.value:.3f}".replace("-", "$-$")
     text = rf"\textbf{{{text}}}" if best else text
-    if "NO POWER" in pooled.notes and no_power(results, name):
+    if "NO POWER" in pooled.notes and no_power(results, name, label):
         text += r"\textsuperscript{n}"
     if pooled.interval is None:
         return text, ""
@@ -159,7 +159,7 @@ def _caption(results: Results, columns: Mapping[str, str], best: Mapping[str, st
         for name in columns
         for label in results.labels
         if (pooled := results.pooled(label, name)) is not None
-        for note in (("NO POWER",) if "NO POWER" in pooled.notes and no_power(results, name) else ())
+        for note in (("NO POWER",) if "NO POWER" in pooled.notes and no_power(results, name, label) else ())
         + (("UNDEFINED",) if pooled.value is None else ())
     }
     if "NO POWER" in notes:

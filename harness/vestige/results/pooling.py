@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from vestige.errors import InputError
 from vestige.measuring.statistics import Estimate, Floats, interval
+from vestige.pipeline.own import OWN_VIEWS, row_label
 from vestige.results.records import Finished
 
 
@@ -95,6 +96,21 @@ class Results:
             if item.record.identity.method is not None and item.record.identity.method.name == method:
                 return item.record.identity.label
         return None
+
+    def reference(self, label: str, role: Literal["base", "gold"], name: str) -> str | None:
+        """The row that is base or gold to a row on `metric/view`, if there is one.
+
+        Of a method that trains its own base it is the method's own, where training transitions are asked for.
+        """
+        own = row_label(label, role)
+        if own in self._rows and name.rpartition("/")[2] in OWN_VIEWS:
+            return own
+        return self.label_of("do_nothing" if role == "base" else "retrain")
+
+    @cached_property
+    def own_based(self) -> tuple[str, ...]:
+        """The rows whose method trains its own base."""
+        return tuple(label for label in self.labels if row_label(label, "gold") in self._rows)
 
     def pooled(self, label: str, name: str, seeds: frozenset[int] | None = None) -> Pooled | None:
         """`metric/view` of a row over its seeds (or those given); None where the row has no such measurement."""

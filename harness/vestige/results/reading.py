@@ -31,3 +31,9 @@ HOW_TO_READ = """## How to read this
 - **cost**: ratios to retraining; below 1 is cheaper. Timings vary from run to run.
 - **score**: the harmonic mean of utility, fidelity, privacy and 1 − worst recovery. It stands last because it is the
   least: read its four terms. UNDEFINED: a term could not be judged, which is neither 0 nor 1."""
+
+OWN_BASES = """- **own base**, **own gold**: a method that trains its own base, such as models of shards, is of
+  another kind than the board's model. *own base* is what it trains on everything, *own gold* what it trains without
+  what must be forgotten. On `forget`, and by every attack, fidelity, privacy and recovery compare the method with
+  these; on `retain` and `unseen`, in utility and in cost it is compared with the board's gold. What sharding itself
+  costs is what *own gold* lacks of gold on `retain`."""

@@ -40,9 +40,10 @@ def verdict_lines(results: Results) -> list[str]:
             f"Base remembers: its hit@{k} on `forget` is {remembered.value:.4f} [{low:.4f}, {high:.4f}] above gold's."
         ]
         for label in results.competing:
-            share = closed(results, label, base, gold)
+            share = closed(results, label)
             if share is not None and label not in (base, gold):
                 beyond = " (more than all of it: it suppresses what gold still recommends)" if share > 1 else ""
-                lines.append(f"{label} closes {100 * share:.0f} % of that gap{beyond}.")
+                gap = "the gap between its own base and own gold" if label in results.own_based else "that gap"
+                lines.append(f"{label} closes {100 * share:.0f} % of {gap}{beyond}.")
         out.append(" ".join(lines))
     return out

@@ -8,7 +8,7 @@ from vestige.pipeline.store import write_atomically
 from vestige.results.cells import cell, display, five, table, value
 from vestige.results.page.picture import write_picture
 from vestige.results.pooling import Results
-from vestige.results.reading import HOW_TO_READ
+from vestige.results.reading import HOW_TO_READ, OWN_BASES
 from vestige.results.records import Finished
 from vestige.results.sections import Section, k_of, sections
 from vestige.results.summary import facts, verdict_lines
@@ -96,6 +96,8 @@ def markdown(results: Results, picture: Path | None = None) -> str:
     if failures:
         parts.append("## What failed\n\n" + failures)
     parts.append(HOW_TO_READ)
+    if results.own_based:
+        parts[-1] += f"\n{OWN_BASES}"
     return "\n\n".join(parts)
 
 
@@ -214,7 +216,9 @@ def _change_table(results: Results) -> str:
                 percent = f" ({change.value:+.1f} %)" if change and change.value is not None else ""
                 row.append(shown + percent)
             rows.append(row)
-    return f"## Change against base\n\n{table(rows, ['view', '', 'base', *methods])}"
+    own = ", ".join(results.own_based)
+    note = f"\n\nOn `forget`, changes of {own} are against an own base, which the tables above show." if own else ""
+    return f"## Change against base\n\n{table(rows, ['view', '', 'base', *methods])}{note}"
 
 
 def _published(results: Results) -> list[str]:

@@ -39,9 +39,9 @@ def beats_popularity(results: Results) -> Estimate | None:
     return results.difference(gold, "popularity", f"hit@{k_of(results)}/retain")
 
 
-def no_power(results: Results, name: str) -> bool:
-    """Whether an AUC has no power on base, seeds pooled."""
-    base = results.label_of("do_nothing")
+def no_power(results: Results, name: str, label: str = "") -> bool:
+    """Whether an AUC has no power on base, seeds pooled; on a row's own base, where it has one."""
+    base = results.reference(label, "base", name)
     pooled = results.pooled(base, name) if base else None
     return pooled is None or pooled.interval is None or pooled.interval[0] <= POWER
 
@@ -60,9 +60,15 @@ def warnings(results: Results) -> list[str]:
     return out
 
 
-def closed(results: Results, label: str, base: str, gold: str) -> float | None:
-    """The share of the gap between base and gold on `forget` that a row closes; above 1 it overshoots."""
+def closed(results: Results, label: str) -> float | None:
+    """The share of the gap between base and gold on `forget` that a row closes; above 1 it overshoots.
+
+    Of a method that trains its own base, between its own base and its own gold.
+    """
     name = f"hit@{k_of(results)}/forget"
+    base, gold = (results.reference(label, role, name) for role in ("base", "gold"))
+    if base is None or gold is None:
+        return None
     seeds = results.shared_seeds(name, base, gold, label)
     values = [results.pooled(row, name, seeds) for row in (base, gold, label)]
     b, g, u = (pooled.value if pooled else None for pooled in values)
@@ -87,8 +93,8 @@ class Compared:
 
 
 def against_gold(results: Results, name: str) -> list[Compared]:
-    """Every competing row against gold on `metric/view`, p-values adjusted for their number (Holm, "A Simple
-    Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6, 1979).
+    """Every competing row against gold on `metric/view` (its own, where it has one), p-values adjusted for their number
+    (Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6, 1979).
     """
     gold = results.label_of("retrain")
     if gold is None:
@@ -96,7 +102,9 @@ def against_gold(results: Results, name: str) -> list[Compared]:
     differences = {
         label: difference
         for label in results.competing
-        if label != gold and (difference := results.difference(label, gold, name)) is not None
+        if label != gold
+        and (target := results.reference(label, "gold", name)) is not None
+        and (difference := results.difference(label, target, name)) is not None
     }
     adjusted = holm([two_sided(d) for d in differences.values()])
     return [Compared(label, d, p) for (label, d), p in zip(differences.items(), adjusted, strict=True)]
@@ -142,7 +150,6 @@ def against_best(results: Results, name: str) -> tuple[str | None, list[Compared
 
 def _lead(results: Results, label: str, other: str, name: str) -> Estimate | None:
     """By how much a row is better than another; None where that cannot be said."""
-    gold = results.label_of("retrain")
     pooled = results.pooled(label, name)
     better = pooled.better if pooled is not None else "none"
     difference = results.difference(label, other, name)
@@ -150,18 +157,18 @@ def _lead(results: Results, label: str, other: str, name: str) -> Estimate | Non
         return None
     if better in ("higher", "lower"):
         return difference.scaled(1.0 if better == "higher" else -1.0)
-    if better == "gold" and gold is None:
+    golds = [g for row in (label, other) if (g := results.reference(row, "gold", name))] if better == "gold" else []
+    seeds = results.shared_seeds(name, label, other, *golds)
+    found = [results.pooled(row, name, seeds) for row in (label, other, *golds)]
+    known = [estimate for pooled in found if pooled is not None and (estimate := pooled.estimate) is not None]
+    if len(known) < (4 if better == "gold" else 2):
         return None
-    seeds = results.shared_seeds(name, label, other, *([gold] if better == "gold" and gold else []))
-    mine, its, target = (
-        pooled.estimate if (pooled := results.pooled(row, name, seeds)) is not None else None
-        for row in (label, other, gold or label)
-    )
-    if mine is None or its is None:
-        return None
-    if better != "gold":
-        return its.plus(-float(better)).magnitude() - mine.plus(-float(better)).magnitude()
-    return None if target is None else (its - target).magnitude() - (mine - target).magnitude()
+    targets = known[2:]
+    if targets:
+        mine, its = (estimate - target for estimate, target in zip(known[:2], targets, strict=True))
+    else:
+        mine, its = (estimate.plus(-float(better)) for estimate in known)
+    return its.magnitude() - mine.magnitude()
 
 
 def two_sided(difference: Estimate) -> float:

@@ -19,6 +19,7 @@ from vestige.measuring.statistics import REPLICATES, Bootstrap, Floats, interval
 from vestige.pipeline.board import Board, slug
 from vestige.pipeline.inputs import Inputs
 from vestige.pipeline.keys import LIBRARIES, canonical
+from vestige.pipeline.own import OWN_ROWS
 from vestige.pipeline.plan import Cell, plan
 from vestige.plugins import Plugins
 from vestige.results.accepted import ROUNDING, aggregates, edited
@@ -184,6 +185,12 @@ def added_rows(side: Side, board: Board, plugins: Plugins) -> tuple[list[str], d
                 f"the row {label!r} is neither the board's nor one that --method adds to it; that would be called "
                 f"{' or '.join(words)}"
             )
+    for item in side.results.finished:  # rows of a method's own base and gold go with the method's
+        label, row = item.record.identity.label, item.record.identity.row
+        owner = label.removesuffix(f": {row}")
+        for reasons in (missing, strange):
+            if row in OWN_ROWS.values() and owner in reasons:
+                reasons[label] = reasons[owner]
     return list(extra.values()), missing, strange
 
 
@@ -199,7 +206,7 @@ def steps(submitted: Submission) -> list[Step]:
     )
     out = [_step(name, list(check(submitted)), fine) for name, check, fine in checks]
     if submitted.missing:
-        why = "; ".join(submitted.missing.values())
+        why = "; ".join(dict.fromkeys(submitted.missing.values()))
         out.append(
             Step("plugins", Status.LEFT_OUT, f"{why}; what these rows' own settings and keys must be is not known")
         )
@@ -258,13 +265,19 @@ def _keys(submitted: Submission) -> Iterator[str]:
             continue  # told of already: the board has no such seed
         stated, wanted = item.record.keys, keys_of(same_seed)
         if cell is None:  # a row whose method is not here still stands on the board's data, split and roles
-            stated, wanted = ({key: keys.get(key) for key in ("data", "split", "roles")} for keys in (stated, wanted))
+            stated, wanted = (_of_board(keys) for keys in (stated, wanted))
         for key, (mine, right) in _differences(stated, wanted).items():
             if key != "measure":  # other sources of a metric make another key; what came of them, a re-run tells
                 yield (
                     f"{identity.cell}: the key of {KEYS.get(key, key)} is {_short(mine)}, but with {_named(versions)} "
                     f"the board gives {_short(right)} here; {REASONS.get(key, REASON)}"
                 )
+
+
+def _of_board(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """What every row of a board and seed stands on, whatever roles its method brings."""
+    roles = {**keys.get("roles", {}), **keys.get("board_roles", {})}
+    return {"data": keys.get("data"), "split": keys.get("split"), "roles": roles}
 
 
 KEYS = {"data": "the data", "split": "the split", "subject": "the model"}

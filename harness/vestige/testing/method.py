@@ -13,7 +13,8 @@ import numpy as np
 from vestige.configs import Config
 from vestige.data.request import Split
 from vestige.errors import VestigeError
-from vestige.methods import Budget, Loads, Unlearned
+from vestige.methods import Budget, Loads, TrainsBase, Unlearned
+from vestige.progress import silent
 from vestige.recommenders.contract import FloatArray, Scorer
 from vestige.specs import MethodSpec
 from vestige.testing import world
@@ -53,6 +54,7 @@ class MethodChecks:
     def all(self) -> list[Check]:
         """The checks, in the order in which they are best mended."""
         return [
+            *(self._own_base() if self._spec.own_base else []),
             Check("forgets whole users", self._works),
             Check("forgets single interactions, or refuses them in a sentence", self._interactions),
             Check("answers an empty request, or refuses it in a sentence", lambda: self._request_of(0)),
@@ -67,7 +69,49 @@ class MethodChecks:
             Check("never sees test data", self._canary),
         ]
 
+    def _own_base(self) -> list[Check]:
+        """Of a method that trains its own base."""
+        return [
+            Check("brings a recommender of its own", self._brings),
+            Check("trains its own base, same seed, same scores", self._trains),
+            Check("saves and loads its own base to the same scores", self._keeps),
+        ]
+
     # -- the checks -------------------------------------------------------------------------------------------
+
+    def _brings(self) -> None:
+        require(
+            isinstance(self._method(), TrainsBase),
+            "its spec says own_base, and it has no `recommender(maker)` or no `load_recommender(folder, maker)`",
+            "follow vestige.methods.TrainsBase, or leave own_base out of the spec",
+        )
+
+    def _trains(self) -> None:
+        place = self._users()
+        asked, sequences = world.histories(place.data, place.split), place.trained_on()
+        first, again = place.fresh(), place.fresh()
+        for model in (first, again):
+            model.fit(sequences, SEED, silent)
+        same_scores(
+            answers(first, asked, place.data.n_items),
+            answers(again, asked, place.data.n_items),
+            "a second training with the same seed",
+            "draw every random number from the seed that `fit` is given",
+        )
+
+    def _keeps(self) -> None:
+        place = self._users()
+        asked, model, folder = world.histories(place.data, place.split), place.fresh(), self._folder("own")
+        model.fit(place.trained_on(), SEED, silent)
+        model.save(folder)
+        written_files(folder)
+        same_scores(
+            answers(model, asked, place.data.n_items),
+            answers(place.read(folder), asked, place.data.n_items),
+            "saving and loading",
+            "save everything that an answer depends on, and read it in `load_recommender`",
+            SAME,
+        )
 
     def _works(self) -> None:
         try:
@@ -131,13 +175,12 @@ class MethodChecks:
         first.result.model.save(folder)
         written_files(folder)
         method = self._method()
-        base = place.recommender()
         loaded: Scorer
         if isinstance(method, Loads):
-            loaded = method.load(folder, base)
+            loaded = method.load(folder, place.recommender())
         else:
             try:
-                loaded = type(base).load(folder, base.config, base.catalogue, "cpu")
+                loaded = place.read(folder)
             except Exception as error:
                 raise Fault(
                     f"what it saved is no checkpoint of the recommender ({said(error)})",
@@ -182,7 +225,7 @@ class MethodChecks:
     def _canary(self) -> None:
         first, place = self._first(), self._users()
         moved = world.elsewhere(place.data, place.split)
-        other = world.Place(self._folder("elsewhere"), moved, place.split, base=place)
+        other = world.Place(self._folder("elsewhere"), moved, place.split, base=place, own=self._own())
         found = self._forget(other, asked=place)
         with np.errstate(invalid="ignore"):  # scores that are not finite have a check of their own
             off = np.abs(first.scores - found.scores)
@@ -198,7 +241,7 @@ class MethodChecks:
 
     def _place(self, kind: world.Kind) -> world.Place:
         data = world.interactions()
-        return world.Place(self._folder(kind), data, world.request(data, kind))
+        return world.Place(self._folder(kind), data, world.request(data, kind), own=self._own())
 
     def _folder(self, name: str) -> Path:
         folder = self._scratch / name
@@ -207,6 +250,10 @@ class MethodChecks:
 
     def _method(self) -> Any:
         return self._spec.load()(self._config)
+
+    def _own(self) -> TrainsBase | None:
+        made = self._method() if self._spec.own_base else None
+        return made if isinstance(made, TrainsBase) else None
 
     def _forget(
         self,

@@ -21,13 +21,13 @@ import numpy as np
 from vestige.data.interactions import Interactions, from_columns
 from vestige.data.request import HoldoutConfig, Part, RequestConfig, Split, draw, training
 from vestige.data.sequences import IntArray, Sequences
-from vestige.methods import Budget, Task
+from vestige.methods import Budget, Maker, Task, TrainsBase
 from vestige.pipeline.inputs import save_data, save_split
 from vestige.pipeline.keys import key_of
 from vestige.pipeline.store import Artifact, Store
 from vestige.pipeline.tasks import make_task
 from vestige.progress import Progress, silent
-from vestige.recommenders.contract import Catalogue
+from vestige.recommenders.contract import Catalogue, Recommender
 
 if TYPE_CHECKING:
     from vestige.recommenders.t5 import T5Recommender
@@ -95,6 +95,16 @@ def tiny_t5(data: Interactions) -> "T5Recommender":
     return T5Recommender(config, catalogue(data), "cpu")
 
 
+def maker(data: Interactions) -> Maker:
+    """Makes the tiny T5, for a method that builds another recommender of it."""
+
+    def load(folder: Path) -> Recommender:
+        made = tiny_t5(data)
+        return type(made).load(folder, made.config, made.catalogue, "cpu")
+
+    return Maker(catalogue(data), "cpu", fresh=lambda: tiny_t5(data), load=load)
+
+
 def one_thread() -> None:
     """Lets torch calculate on one thread: of tiny models, several only wait for each other."""
     import torch
@@ -125,10 +135,18 @@ class Place:
     Args:
         root: The cache folder it lies in.
         base: What is kept as the base; trained on R ∪ F unless given.
+        own: A method that trains its own base.
     """
 
-    def __init__(self, root: Path, data: Interactions, split: Split, base: "Place | None" = None) -> None:
-        self.root, self.data, self.split = root, data, split
+    def __init__(
+        self,
+        root: Path,
+        data: Interactions,
+        split: Split,
+        base: "Place | None" = None,
+        own: TrainsBase | None = None,
+    ) -> None:
+        self.root, self.data, self.split, self.own = root, data, split, own
         self.store = Store(root / "store")
         self.store.make("data", data.content_hash, lambda folder: save_data(folder, data))
         key = key_of({"data": data.content_hash, "kind": split.kind})
@@ -137,15 +155,27 @@ class Place:
         self.base: Artifact = self.store.make("train", key, fill)[0]
 
     def _train(self, folder: Path) -> dict[str, Any]:
-        model = tiny_t5(self.data)
-        model.fit(training(self.data, self.split, [Part.RETAINED, Part.FORGET]), 0, silent)
+        model = self.fresh()
+        model.fit(self.trained_on(), 0, silent)
         model.save(folder)
         return {}
 
-    def recommender(self) -> "T5Recommender":
+    def trained_on(self) -> Sequences:
+        """R ∪ F."""
+        return training(self.data, self.split, [Part.RETAINED, Part.FORGET])
+
+    def fresh(self) -> Recommender:
+        """An untrained recommender: the tiny T5, or what the method makes of it."""
+        return tiny_t5(self.data) if self.own is None else self.own.recommender(maker(self.data))
+
+    def read(self, folder: Path) -> Recommender:
+        """What such a recommender has saved in a folder."""
+        known = maker(self.data)
+        return known.load(folder) if self.own is None else self.own.load_recommender(folder, known)
+
+    def recommender(self) -> Recommender:
         """A private copy of the base."""
-        made = tiny_t5(self.data)
-        return type(made).load(self.base.folder, made.config, made.catalogue, "cpu")
+        return self.read(self.base.folder)
 
     def task(
         self,
@@ -164,7 +194,7 @@ class Place:
             device="cpu",
             budget=budget or Budget(passes=3, seconds=1.0),
             progress=progress,
-            fresh=lambda: tiny_t5(self.data),
+            fresh=self.fresh,
         )
 
     @contextlib.contextmanager
@@ -218,11 +248,17 @@ def _arrays(value: Any) -> Iterator[Any]:
             yield from _arrays(getattr(value, one.name))
 
 
-def tiny_task(kind: Kind = "users") -> Task:
-    """A task of the small world, with a trained tiny T5: what a method's own tests can begin with."""
+def tiny_task(kind: Kind = "users", own: TrainsBase | None = None) -> Task:
+    """A task of the small world, with a trained tiny T5 (or what `own` makes of it): what a method's own tests can
+    begin with.
+    """
     data = interactions()
     split = request(data, kind)
-    model = tiny_t5(data)
+
+    def fresh() -> Recommender:
+        return tiny_t5(data) if own is None else own.recommender(maker(data))
+
+    model = fresh()
     model.fit(training(data, split, [Part.RETAINED, Part.FORGET]), 0, silent)
     return make_task(
         data,
@@ -233,5 +269,5 @@ def tiny_task(kind: Kind = "users") -> Task:
         device="cpu",
         budget=Budget(passes=3, seconds=1.0),
         progress=silent,
-        fresh=lambda: tiny_t5(data),
+        fresh=fresh,
     )
