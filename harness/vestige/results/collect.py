@@ -62,6 +62,8 @@ def collect(
         artifact = store.get("measure", cell.job.key)
         if item.record.ok and artifact:
             for name, tables in (("per_user", per_user), ("bootstrap", bootstrap)):
+                if name == "per_user" and not cell.last:
+                    continue  # curves need no values of users
                 table = pq.read_table(artifact.folder / f"{name}.parquet")
                 cells_column = pa.array([cell.id] * len(table), pa.string()).dictionary_encode()
                 tables.append(table.add_column(0, "cell", cells_column))
@@ -90,6 +92,7 @@ def about_of(board: Board, cells: Sequence[Cell]) -> dict[str, Any]:
         "labels": list(dict.fromkeys(cell.label for cell in cells)),
         "seeds": list(board.config.seeds),
         "published": [row.model_dump(mode="json") for row in board.config.published],
+        **({"steps": board.config.request.steps} if board.config.request.kind == "stream" else {}),
     }
 
 
@@ -112,6 +115,8 @@ def _finish(
             for name in ("measurements", "cost")
         )
         notes["method"] = dict(artifact.meta["notes"])
+        if "stream" in artifact.meta:
+            notes["stream"] = {"started from": artifact.meta["stream"]}
     failed = outcome is not None and outcome.status != "ok"
     record = Record(
         identity=identity_of(board, plugins, cell),
@@ -143,6 +148,7 @@ def identity_of(board: Board, plugins: Plugins, cell: Cell) -> Identity:
         metrics=tuple(_plugin(plugins, metric) for metric in board.metrics),
         request=_portable(board.config.request.model_dump(mode="json")),
         holdout=board.config.holdout.model_dump(mode="json"),
+        step=cell.step,
     )
 
 

@@ -2,6 +2,7 @@
 
 from vestige.results.pooling import Results
 from vestige.results.sections import k_of
+from vestige.results.streams import sentences
 from vestige.results.verdicts import beats_popularity, closed, invalid
 
 
@@ -17,6 +18,7 @@ def facts(results: Results) -> str:
         f"interactions. Request: {forgotten}. Recommender {identity.recommender.name}. "
         f"{'Seed' if len(seeds) == 1 else 'Seeds'} {', '.join(map(str, seeds))}"
         + ("." if len(seeds) == 1 else ", pooled; intervals over users, 95 %.")
+        + (f" {stream}" if (stream := sentences(results)) else "")
     )
 
 
