@@ -87,7 +87,7 @@ class Workbench:
         step, source, first = payload.get("step"), base, 1
         # What a method loads itself is no recommender that could be handed to it again.
         if "before" in payload and not isinstance(method, Loads):
-            source, first = self.store.require("unlearn", payload["before"]), step
+            source, first = self.store.require("unlearn", payload["before"]), int(payload["step"])
         recommender = self._recommender(payload["recommender"], source, inputs, payload["device"])
         task = make_task(
             inputs.data,
