@@ -97,7 +97,6 @@ def sentences(results: Results) -> str:
         for item in results.every
         if (item.record.identity.step or 0) > 1
         and item.record.outcome.notes.get("stream", {}).get("started from") == FROM_BASE
-        and item.record.identity.label in results.competing
     )
     text = f"{steps} requests follow one another, and a row shows what is left after the last of them."
     if restarted:
