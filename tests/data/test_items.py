@@ -131,6 +131,8 @@ def test_a_unit_is_an_item_wherever_f_and_t_are_measured() -> None:
         for item in items:  # a unit has what was trained on with the item, wherever that was
             events = own.user == DATA.n_users + item
             assert events.sum() == COUNTS[item] and (own.item[events] == item).all()
+    assert (measured.split.forget_users - DATA.n_users).tolist() == split.forget_items.tolist()
+    assert (measured.split.unseen_users - DATA.n_users).tolist() == split.unseen_items.tolist()
     assert (np.diff(own.user) >= 0).all()
     assert sorted(zip(own.item, own.timestamp, strict=True)) == sorted(zip(DATA.item, DATA.timestamp, strict=True))
     assert measured.views.queries["retain"] is views.queries["retain"]
