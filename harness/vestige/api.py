@@ -60,8 +60,8 @@ class BoardResults:
 
     @property
     def records(self) -> tuple[Finished, ...]:
-        """One record a cell, with its run."""
-        return self.results.finished
+        """One record a cell, with its run; of a stream, of every step."""
+        return self.results.every
 
     @property
     def table(self) -> "pd.DataFrame":

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
+from vestige.data.request import Kind
 from vestige.data.sequences import BoolArray, Sequences
 from vestige.data.views import Queries
 from vestige.progress import Progress
@@ -29,14 +30,14 @@ class Task:
     """All that a method is given. Test and validation interactions, T and gold are not among it.
 
     Attributes:
-        kind: `users` or `interactions`.
+        kind: `users`, `interactions`, or `items`, which come as `interactions` do: all with the withdrawn items.
         recommender: A private copy of the trained recommender; it may be changed at will. Of a method that trains its
             own base, that base.
         retained: The training sequences of R.
         forget: The transitions of F as queries: for `users` all their training transitions, each after all the
-            items before it; for `interactions` the forgotten ones, each after the user's retained items before it.
-        forget_sequences: For `users` the training sequences of F, for `interactions` the full training sequences
-            (retained and forgotten items in order) of the affected users.
+            items before it; else the forgotten interactions, each after the user's retained items before it.
+        forget_sequences: For `users` the training sequences of F, else the full training sequences (retained and
+            forgotten items in order) of the affected users.
         forget_mask: bool [items of forget_sequences], True at what must be forgotten.
         catalogue: All items.
         seed: The method's own.
@@ -47,7 +48,7 @@ class Task:
             own base).
     """
 
-    kind: Literal["users", "interactions"]
+    kind: Kind
     recommender: Recommender
     retained: Sequences
     forget: Queries

@@ -30,6 +30,14 @@ def vestige_metrics() -> list[MetricSpec]:
             measures=(*ranking, *(f"{name}:{against}" for name in ranking for against in ("vs_base", "vs_gold"))),
         ),
         MetricSpec(
+            name="first_request",
+            version="1",
+            summary="What is left of the oldest request of a stream.",
+            factory="vestige_metrics.first_request:FirstRequest",
+            config=RankingConfig,
+            measures=("first_hit@{k}", "first_hit@{k}:vs_gold"),
+        ),
+        MetricSpec(
             name="collateral",
             version="1",
             summary="What neighbours of the forgotten lost beyond what similar other users lost.",

@@ -42,7 +42,7 @@ def load(folder: Path, text: str, **more: object) -> boards.Board:
         ("count = 8", "count = 0", r"request.count: .*greater than or equal to 1"),
         ("count = 8", "count = 8\nfraction = 0.1", r"exactly one of count, fraction and file"),
         ("count = 8", "", r"exactly one of count, fraction and file"),
-        ("count = 8", 'count = 8\nselect = "latest"', r"'latest' is for kind = 'interactions'"),
+        ("count = 8", 'count = 8\nselect = "latest"', r"select must be one of 'random', 'longest'"),
         ("threads = 1", 'device = "gpu"', r"device"),
         ("[request]", '[metrics]\nnames = ["rankin"]\n[request]', r"unknown metric 'rankin'; did you mean 'ranking'"),
         ("[request]", "[metrics]\nk = [0]\n[request]", r"metrics.k.0: .*greater than 0"),

@@ -33,6 +33,12 @@ class RaisesOnInteractions(Honest):
         return Unlearned(task.recommender)
 
 
+class RaisesOnItems(Honest):
+    def unlearn(self, task):
+        assert task.kind != "items"
+        return Unlearned(task.recommender)
+
+
 class RaisesOnNothing(Honest):
     def unlearn(self, task):
         return Unlearned(task.recommender, notes={"first": float(task.forget.targets[0])})
@@ -189,6 +195,7 @@ class LooksAhead(Honest):
 METHODS = {
     "ReturnsTheModel": ("forgets whole users", "returned a T5Recommender"),
     "RaisesOnInteractions": ("forgets single interactions, or refuses them in a sentence", "AssertionError"),
+    "RaisesOnItems": ("forgets withdrawn items, or refuses them in a sentence", "AssertionError"),
     "RaisesOnNothing": ("answers an empty request, or refuses it in a sentence", "IndexError"),
     "RaisesOnOneUser": ("answers a request of one user", "AssertionError"),
     "ChangesTheTask": ("leaves the base and the task as they were", "task.forget_mask"),

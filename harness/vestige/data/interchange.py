@@ -133,6 +133,11 @@ def read_users(path: Path) -> list[tuple[str, str]]:
     return [(f"line {number}", line.strip()) for number, line in _filled(path)]
 
 
+def read_items(path: Path) -> list[tuple[str, str]]:
+    """Where each item stands that a file names, one id a line, and which it is."""
+    return [(f"line {number}", line.strip()) for number, line in _filled(path)]
+
+
 def _filled(path: Path) -> list[tuple[int, str]]:
     """The lines that are not blank, with their numbers."""
     return [(number, line) for number, line in enumerate(read_lines(path), start=1) if line.strip()]

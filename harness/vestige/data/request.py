@@ -1,10 +1,10 @@
 """What must be forgotten: draws R, F and T (design: retained, to-be-forgotten, never-trained)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from vestige import seeds
 from vestige.configs import Config
 from vestige.data.interactions import Interactions
-from vestige.data.interchange import Named, read_named, read_users
+from vestige.data.interchange import Named, read_items, read_named, read_users
 from vestige.data.sequences import BoolArray, IntArray, Sequences, offsets_of
 from vestige.errors import InputError
 
@@ -30,6 +30,10 @@ class Part(IntEnum):
     UNUSED = 5
 
 
+Kind = Literal["users", "interactions", "items"]
+"""What one request names: whole users, single interactions, or items that are withdrawn from everybody."""
+
+
 class RequestConfig(Config):
     """The `[request]` table of a board.
 
@@ -37,10 +41,15 @@ class RequestConfig(Config):
     or an interchange file `….json`, see `vestige.data.interchange`). `interactions`: of `count` users (or a
     `fraction`), the `latest` or `random` `percent` of each one's training interactions, or those in `file`
     (`user<TAB>item` a line, or an interchange file). What a file of interactions names must be there and be trained on,
-    unless `missing` is `drop`: then the rest is left out and counted.
+    unless `missing` is `drop`: then the rest is left out and counted. `items`: `count` items, or a `fraction` of the
+    catalogue, chosen at `random` or as the most or least `popular`, or those in `file` (one id a line); whatever
+    anybody did with them is forgotten. `stream`: `steps` requests one after another, each of `count` (or a `fraction`)
+    as `of` says.
     """
 
-    kind: Literal["users", "interactions"] = "users"
+    kind: Kind | Literal["stream"] = "users"
+    of: Kind = "users"
+    steps: int = pydantic.Field(default=5, ge=2, le=100)
     count: int | None = pydantic.Field(default=None, ge=1)
     fraction: float | None = pydantic.Field(default=None, gt=0, lt=1)
     select: Literal["random", "longest", "shortest", "popular", "unpopular", "latest"] = "random"
@@ -55,13 +64,42 @@ class RequestConfig(Config):
             raise ValueError(
                 "a request needs exactly one of count, fraction and file" + (f" (it has {given})" if given else "")
             )
-        if self.select == "latest" and self.kind == "users":
-            raise ValueError("select = 'latest' is for kind = 'interactions'")
-        if self.missing == "drop" and (self.kind == "users" or self.file is None):
+        if self.kind == "stream" and self.file is not None:
+            raise ValueError("a stream draws its requests: give count or fraction of one step, not file")
+        strange = sorted({"of", "steps"} & self.model_fields_set)
+        if self.kind != "stream" and strange:
+            raise ValueError(f"{strange[0]} is for kind = 'stream'")
+        if self.missing == "drop" and (self.kind != "interactions" or self.file is None):
             raise ValueError("missing = 'drop' is for kind = 'interactions' with a file")
-        if self.kind == "interactions" and self.select not in ("latest", "random"):
-            raise ValueError("select must be 'latest' or 'random' where kind = 'interactions'")
+        if self.select not in SELECTS[self.names]:
+            listed = ", ".join(repr(select) for select in SELECTS[self.names])
+            which = "of" if self.kind == "stream" else "kind"
+            raise ValueError(f"select must be one of {listed} where {which} = {self.names!r}")
         return self
+
+    @pydantic.model_serializer(mode="wrap")
+    def _single(self, handler: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A single request says nothing of a stream."""
+        values: dict[str, Any] = handler(self)
+        return {name: value for name, value in values.items() if self.kind == "stream" or name not in ("of", "steps")}
+
+    @property
+    def names(self) -> Kind:
+        """What each request names."""
+        return self.of if self.kind == "stream" else self.kind
+
+    @property
+    def requests(self) -> int:
+        """How many requests follow one another."""
+        return self.steps if self.kind == "stream" else 1
+
+
+SELECTS: Mapping[Kind, tuple[str, ...]] = {
+    "users": ("random", "longest", "shortest", "popular", "unpopular"),
+    "interactions": ("latest", "random"),
+    "items": ("random", "popular", "unpopular"),
+}
+"""How each kind may be chosen."""
 
 
 class HoldoutConfig(Config):
@@ -81,24 +119,37 @@ class Split:
     """Which interaction is used for what, and who is asked about.
 
     Attributes:
-        kind: `users` or `interactions`.
+        kind: `users`, `interactions` or `items`.
         part: int8 [events], values of `Part`.
-        forget_users: int32 [n], the users of F, or the affected users.
+        forget_users: int32 [n], the users of F, or the affected users (for `items`, who had one of F or T in training).
         unseen_users: int32 [n], the users of T, pair i with `forget_users[i]`; the affected users themselves
-            for `interactions`.
-        retained_users: int32 [m], the users whom the request does not touch and on whom every model trains.
+            for `interactions` and `items`.
+        retained_users: int32 [m], the users whom the request does not touch and on whom every model trains; for `items`
+            all on whom every model trains.
         exchangeable: F and T were told apart by coins alone, so membership can be measured in one world; where
             False (a list from a file), only swap measures are reported.
         notes: What drawing did, for the record.
+        forget_items, unseen_items: int32 [pairs], for `items` those of F and of T, pair by pair; else empty.
+        steps: int32 [pairs], the step of a stream that each pair (of `forget_users`, or of `forget_items`) is asked for
+            at, from 1 on; empty for a single request. See `vestige.data.stream`.
     """
 
-    kind: Literal["users", "interactions"]
+    kind: Kind
     part: npt.NDArray[np.int8]
     forget_users: IntArray
     unseen_users: IntArray
     exchangeable: bool
     retained_users: IntArray
     notes: dict[str, str | int | float]
+    forget_items: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    unseen_items: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    steps: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of F and T there are; of a list of interactions, the interactions of F."""
+        sizes = {"users": len(self.forget_users), "items": len(self.forget_items)}
+        return sizes.get(self.kind, len(self.events(Part.FORGET)))
 
     def events(self, part: Part) -> IntArray:
         """The interactions of a part, ascending."""
@@ -139,16 +190,16 @@ def draw(data: Interactions, request: RequestConfig, holdout: HoldoutConfig, see
 
     For `users`, a pool of 2n users is sorted by history length, consecutive users form pairs, and a coin a pair
     sends one to F and one to T. For `interactions`, the coin falls for each pair of adjacent positions of an
-    affected user. A list from a file fixes F; T is matched to it (`exchangeable` is then False).
+    affected user. For `items`, pairs are of items, sorted by popularity. A list from a file fixes F; T is matched to it
+    (`exchangeable` is then False). The requests of a stream are drawn as one; `vestige.data.stream.deal` parts them.
 
     Raises:
-        InputError: The request is empty, takes more users than there are, or names unknown ones.
+        InputError: The request is empty, takes more than there is, or names what does not exist.
     """
     part = hold_out(data, holdout)
     rng = seeds.generator(seed, "split")
-    if request.kind == "users":
-        return _draw_users(data, part, request, rng)
-    return _draw_interactions(data, part, request, rng)
+    draw_kind = {"users": _draw_users, "interactions": _draw_interactions, "items": _draw_items}
+    return draw_kind[request.names](data, part, request, rng)
 
 
 def training(data: Interactions, split: Split, parts: Iterable[Part]) -> Sequences:
@@ -160,10 +211,9 @@ def shadow_coins(split: Split, index: int, seed: int) -> BoolArray:
     """bool [pairs]: whether shadow model `index` is trained on each pair's member in F, or else on the one in T.
 
     For `users`, pair i is `forget_users[i]` and `unseen_users[i]`; for `interactions`, the i-th interactions of F and
-    of T. Shadows 2j and 2j + 1 are complementary.
+    of T; for `items`, `forget_items[i]` and `unseen_items[i]`. Shadows 2j and 2j + 1 are complementary.
     """
-    pairs = len(split.forget_users) if split.kind == "users" else len(split.events(Part.FORGET))
-    coins: BoolArray = seeds.generator(seed, "shadow", str(index // 2)).integers(0, 2, pairs) == 1
+    coins: BoolArray = seeds.generator(seed, "shadow", str(index // 2)).integers(0, 2, split.pairs) == 1
     return coins if index % 2 == 0 else ~coins
 
 
@@ -173,6 +223,9 @@ def shadow_training(data: Interactions, split: Split, has_forget: BoolArray) -> 
     if split.kind == "users":
         users = np.where(has_forget, split.forget_users, split.unseen_users)
         taken |= np.isin(data.user, users) & np.isin(split.part, (Part.FORGET, Part.UNSEEN))
+    elif split.kind == "items":
+        items = np.where(has_forget, split.forget_items, split.unseen_items)
+        taken |= np.isin(data.item, items) & np.isin(split.part, (Part.FORGET, Part.UNSEEN))
     else:
         taken[np.where(has_forget, split.events(Part.FORGET), split.events(Part.UNSEEN))] = True
     return select(data, taken)
@@ -204,28 +257,47 @@ def _draw_users(
     lengths = training_counts(data, part)
     if request.file is not None:
         forget = listed_users(data, request.file)
-        unseen = _matched_users(lengths, forget, rng, request.file)
+        unseen = _matched(lengths, np.flatnonzero(lengths >= 2), forget, rng, f"{request.file}: too few other users")
         return _users_split(data, part, forget, unseen, exchangeable=False)
     # A user must have a transition (two training interactions) to be asked about.
     able = np.flatnonzero(lengths >= 2)
-    n = _count(request, data.n_users)
+    n = _count(request, data.n_users, "users is nobody")
     if 2 * n >= len(able):
         raise InputError(
             f"request: forgetting {n} users takes {2 * n} (as many again are never trained, to compare with), and "
             f"some must be retained, but only {len(able)} have two training interactions; "
-            f"count can be at most {max((len(able) - 1) // 2, 0)}."
+            f"{_at_most(request, max((len(able) - 1) // 2, 0))}."
         )
+    taste = popularity_of_taste(data, part) if "popular" in request.select else lengths
+    forget, unseen = _paired(able, n, request.select, taste, lengths, rng)
+    return _users_split(data, part, forget, unseen, exchangeable=True)
+
+
+def _paired(
+    able: IntArray,
+    n: int,
+    select: str,
+    order: npt.NDArray[np.generic],
+    sizes: IntArray,
+    rng: np.random.Generator,
+) -> tuple[IntArray, IntArray]:
+    """n pairs of users or items alike in size, of each pair one for F and one for T by a coin.
+
+    Args:
+        able: Who may be drawn; at least 2n.
+        select: `random`, or the 2n with the highest (or, for `shortest` and `unpopular`, lowest) `order` [all].
+        sizes: [all], by which neighbours form pairs.
+    """
     shuffled = able[rng.permutation(len(able))]
-    if request.select == "random":
+    if select == "random":
         pool = shuffled[: 2 * n]
     else:
-        taste = popularity_of_taste(data, part) if "popular" in request.select else lengths
-        sign = 1 if request.select in ("shortest", "unpopular") else -1
-        pool = shuffled[np.argsort(sign * taste[shuffled], kind="stable")][: 2 * n]
-    pairs = pool[np.argsort(lengths[pool], kind="stable")].reshape(n, 2)
+        sign = 1 if select in ("shortest", "unpopular") else -1
+        pool = shuffled[np.argsort(sign * order[shuffled], kind="stable")][: 2 * n]
+    pairs = pool[np.argsort(sizes[pool], kind="stable")].reshape(n, 2)
     coin = rng.integers(0, 2, n)
     rows = np.arange(n)
-    return _users_split(data, part, pairs[rows, coin], pairs[rows, 1 - coin], exchangeable=True)
+    return pairs[rows, coin], pairs[rows, 1 - coin]
 
 
 def _users_split(
@@ -258,11 +330,11 @@ def _draw_interactions(
         pairs_of = np.maximum(np.round(lengths * request.percent / 100), 1).astype(np.int64)
         # The first position has no history, and somebody must keep something to be asked from.
         able = np.flatnonzero(lengths >= 2 * pairs_of + 1)
-        n = _count(request, data.n_users)
+        n = _count(request, data.n_users, "users is nobody")
         if n > len(able):
             raise InputError(
                 f"request: it takes {n} users, but only {len(able)} have enough training interactions to give "
-                f"{request.percent:g} % to F and as many to T; count can be at most {len(able)}."
+                f"{request.percent:g} % to F and as many to T; {_at_most(request, len(able))}."
             )
         affected = np.sort(able[rng.permutation(len(able))[:n]])
         first = np.concatenate([_pair_positions(lengths[u], pairs_of[u], request.select, rng) for u in affected])
@@ -275,8 +347,47 @@ def _draw_interactions(
     return _split("interactions", data, part, affected, affected, exchangeable, notes)
 
 
+def _draw_items(
+    data: Interactions, part: npt.NDArray[np.int8], request: RequestConfig, rng: np.random.Generator
+) -> Split:
+    trained = part == Part.RETAINED
+    counts = np.bincount(data.item[trained], minlength=data.n_items)
+    # Somebody must have had it after something else, to be asked about it.
+    follows = trained & (np.arange(len(data)) > data.offsets[data.user])
+    able = np.unique(data.item[follows])
+    if request.file is not None:
+        forget = _listed_items(data, counts, request.file)
+        unseen = _matched(counts, able, forget, rng, f"{request.file}: too few other items")
+    else:
+        n = _count(request, data.n_items, "items is none")
+        if 2 * n >= len(able):
+            raise InputError(
+                f"request: withdrawing {n} items takes {2 * n} (as many again are never trained, to compare with), and "
+                f"some must be retained, but of the {data.n_items} items of the catalogue only {len(able)} have a "
+                "training interaction with another one before it; "
+                f"{_at_most(request, max((len(able) - 1) // 2, 0))}."
+            )
+        forget, unseen = _paired(able, n, request.select, counts, counts, rng)
+    part = part.copy()
+    for items, label in ((forget, Part.FORGET), (unseen, Part.UNSEEN)):
+        theirs = np.isin(data.item, items)
+        # Nobody is asked for what is withdrawn, nor does it stand in a history.
+        part[theirs & ~trained] = Part.UNUSED
+        part[theirs & trained] = label
+    affected = np.unique(data.user[np.isin(part, (Part.FORGET, Part.UNSEEN))])
+    notes: dict[str, str | int | float] = {
+        "withdrawn items": len(forget),
+        "never-trained items": len(unseen),
+        "forgotten interactions": int((part == Part.FORGET).sum()),
+        "never-trained interactions": int((part == Part.UNSEEN).sum()),
+        "users who had a withdrawn item": len(np.unique(data.user[part == Part.FORGET])),
+    }
+    split = _split("items", data, part, affected, affected, request.file is None, notes)
+    return replace(split, forget_items=forget.astype(np.int32), unseen_items=unseen.astype(np.int32))
+
+
 def _split(
-    kind: Literal["users", "interactions"],
+    kind: Kind,
     data: Interactions,
     part: npt.NDArray[np.int8],
     forget: IntArray,
@@ -291,7 +402,8 @@ def _split(
         raise InputError(
             "the request is empty: nothing it names has a training interaction before it, so no model can be asked."
         )
-    touched = np.union1d(forget, unseen)
+    # A withdrawn item is missing in many histories, and whoever had it stays a customer.
+    touched = np.zeros(0, np.int64) if kind == "items" else np.union1d(forget, unseen)
     retained = np.setdiff1d(np.unique(data.user[part == Part.RETAINED]), touched)
     return Split(
         kind=kind,
@@ -312,14 +424,20 @@ def _pair_positions(length: int, pairs: int, how: str, rng: np.random.Generator)
     return 1 + 2 * np.sort(rng.permutation(slots)[:pairs])
 
 
-def _count(request: RequestConfig, n_users: int) -> int:
+def _count(request: RequestConfig, among: int, none: str) -> int:
+    """How many are asked for, by all requests together; `none` is what no user or no item is called."""
     if request.count is not None:
-        return request.count
+        return request.count * request.requests
     assert request.fraction is not None
-    n = round(request.fraction * n_users)
+    n = round(request.fraction * among)
     if n == 0:
-        raise InputError(f"request: fraction = {request.fraction:g} of {n_users} users is nobody; ask for more.")
-    return n
+        raise InputError(f"request: fraction = {request.fraction:g} of {among} {none}; ask for more.")
+    return n * request.requests
+
+
+def _at_most(request: RequestConfig, most: int) -> str:
+    several = f" in each of {request.requests} steps" if request.requests > 1 else ""
+    return f"count can be at most {most // request.requests}{several}"
 
 
 def listed_users(data: Interactions, file: str) -> IntArray:
@@ -339,13 +457,41 @@ def listed_users(data: Interactions, file: str) -> IntArray:
     return unique
 
 
-def _matched_users(lengths: IntArray, forget: IntArray, rng: np.random.Generator, file: str) -> IntArray:
-    """For each user of F another one with nearly as long a history, by assignment; ties by chance."""
-    others = np.setdiff1d(np.flatnonzero(lengths >= 2), forget)
+def _listed_items(data: Interactions, counts: IntArray, file: str) -> IntArray:
+    index = {item: position for position, item in enumerate(data.item_ids.tolist())}
+    items: list[int] = []
+    for place, name in read_items(Path(file)):
+        if name not in index:
+            raise InputError(f"{file}, {place}: item {name!r} is not in the dataset.")
+        if not counts[index[name]]:
+            raise InputError(
+                f"{file}, {place}: nobody has item {name!r} in training, so no model learns it and none can forget it; "
+                "leave it out."
+            )
+        items.append(index[name])
+    unique = np.unique(np.asarray(items, dtype=np.int64))
+    trained = int((counts > 0).sum())
+    if 2 * len(unique) >= trained:
+        raise InputError(
+            f"{file}: withdrawing {len(unique)} items takes {2 * len(unique)} (as many again are never trained), and "
+            f"some must be retained, but only {trained} items have training interactions."
+        )
+    return unique
+
+
+def _matched(sizes: IntArray, able: IntArray, forget: IntArray, rng: np.random.Generator, too_few: str) -> IntArray:
+    """For each user or item of F another one of nearly the same size, by assignment; ties by chance.
+
+    Args:
+        sizes: [all], how many interactions each has.
+        able: Who may be matched.
+        too_few: How the sentence begins where there are not enough.
+    """
+    others = np.setdiff1d(able, forget)
     if len(others) <= len(forget):
-        raise InputError(f"{file}: too few other users are left to match {len(forget)} forgotten ones.")
+        raise InputError(f"{too_few} are left to match {len(forget)} forgotten ones.")
     others = others[rng.permutation(len(others))]
-    gap = np.abs(np.log1p(lengths[forget])[:, None] - np.log1p(lengths[others])[None, :])
+    gap = np.abs(np.log1p(sizes[forget])[:, None] - np.log1p(sizes[others])[None, :])
     _, columns = linear_sum_assignment(gap)
     return others[columns]
 

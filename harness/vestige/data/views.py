@@ -19,6 +19,9 @@ PER_USER = 10
 NEAREST = 5
 """So many nearest retained users of each forgotten user are its neighbours."""
 
+MOST_AFFECTED = 0.25
+"""Where items are withdrawn, `neighbours` are the users who lose most; at most this share of all."""
+
 VIEWS = ("retain", "unseen", "affected", "forget", "unseen_train", "neighbours", "controls")
 
 
@@ -68,7 +71,8 @@ def build(data: Interactions, split: Split, seed: int, reach: int | None = None,
     """All views of a split.
 
     `retain` (and `unseen`, or `affected` for an interactions request): the test item after all earlier
-    interactions that were not taken away. `forget` and `unseen_train`: training transitions of F and T, at
+    interactions that were not taken away; where items are withdrawn, of everybody whose test item is none of them, so
+    that there is no other. `forget` and `unseen_train`: training transitions of F and T, at
     most `PER_USER` a user, drawn by seed; where interactions were drawn in pairs, both of a pair are asked, at the same
     place of both views. `neighbours` and `controls`: rows of `retain`.
 
@@ -79,8 +83,9 @@ def build(data: Interactions, split: Split, seed: int, reach: int | None = None,
     """
     rng = seeds.generator(seed, "views")
     queries = {"retain": _held_out(data, split, split.retained_users, held_out)}
-    other = "unseen" if split.kind == "users" else "affected"
-    queries[other] = _held_out(data, split, split.unseen_users, held_out)
+    if split.kind != "items":  # there everybody is asked, and stands in `retain`
+        other = "unseen" if split.kind == "users" else "affected"
+        queries[other] = _held_out(data, split, split.unseen_users, held_out)
     forgotten, unseen = (_askable(data, split, part, reach) for part in (Part.FORGET, Part.UNSEEN))
     if split.kind == "interactions" and split.exchangeable:
         # Pairs are adjacent and apart from each other, so the nth of F and the nth of T are one.
@@ -106,12 +111,11 @@ def neighbours(data: Interactions, split: Split) -> tuple[IntArray, IntArray]:
 
     Similarity is Jaccard of training item sets, the `NEAREST` nearest of each user of F, without repeats; no
     model is involved, so every model is asked about the same users. Controls are assigned one to one by
-    distance in standardised log history length and popularity of taste.
+    distance in standardised log history length and popularity of taste. Where items are withdrawn, it is the users who
+    lose the largest share of their history that stand near; see `MOST_AFFECTED`.
     """
     r = split.retained_users
-    forget, retained = (select(data, _training_of(data, split, users)) for users in (split.forget_users, r))
-    similar = jaccard(forget, retained, data.n_items)
-    near = np.unique(r[np.argsort(-similar, axis=1, kind="stable")[:, :NEAREST]])
+    near = _most_affected(data, split) if split.kind == "items" else _most_similar(data, split)
     rest = np.setdiff1d(r, near)
     if not len(rest):
         return near, rest
@@ -122,6 +126,23 @@ def neighbours(data: Interactions, split: Split) -> tuple[IntArray, IntArray]:
     distance = ((features[near][:, None, :] - features[rest][None, :, :]) ** 2).sum(axis=2)
     _, columns = linear_sum_assignment(distance)
     return near, np.sort(rest[columns])
+
+
+def _most_similar(data: Interactions, split: Split) -> IntArray:
+    r = split.retained_users
+    forget, retained = (select(data, _training_of(data, split, users)) for users in (split.forget_users, r))
+    similar = jaccard(forget, retained, data.n_items)
+    return np.unique(r[np.argsort(-similar, axis=1, kind="stable")[:, :NEAREST]])
+
+
+def _most_affected(data: Interactions, split: Split) -> IntArray:
+    r = split.retained_users
+    kept, lost = (
+        np.bincount(data.user[split.part == part], minlength=data.n_users)[r] for part in (Part.RETAINED, Part.FORGET)
+    )
+    share = lost / np.maximum(kept + lost, 1)
+    most = np.argsort(-share, kind="stable")[: int(MOST_AFFECTED * len(r))]
+    return np.sort(r[most[share[most] > 0]])
 
 
 def _training_of(data: Interactions, split: Split, users: IntArray) -> BoolArray:
@@ -149,10 +170,10 @@ def _incidence(rows: Sequences, n_items: int) -> csr_array:
 
 
 def _visible(split: Split) -> BoolArray:
-    """The interactions that may stand in a history: what a user of kind `interactions` took away may not."""
+    """The interactions that may stand in a history: what was taken away, by its user or from everybody, may not."""
     if split.kind == "users":
         return np.ones(len(split.part), dtype=np.bool_)
-    stays: BoolArray = (split.part != Part.FORGET) & (split.part != Part.UNSEEN)
+    stays: BoolArray = ~np.isin(split.part, (Part.FORGET, Part.UNSEEN, Part.UNUSED))
     return stays
 
 
@@ -177,8 +198,8 @@ def _askable(data: Interactions, split: Split, part: Part, reach: int | None) ->
     events = split.events(part)
     able = _histories(data, _visible(split), events).lengths > 0
     if reach is not None:
-        remaining = training_counts(data, split.part)[data.user[events]] - (events - data.offsets[data.user[events]])
-        able &= remaining <= reach
+        before = np.concatenate([[0], np.cumsum(split.part <= Part.UNSEEN)])
+        able &= before[data.offsets[data.user[events] + 1]] - before[events] <= reach
     return events[able]
 
 

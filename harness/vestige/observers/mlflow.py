@@ -103,6 +103,7 @@ def params(record: Mapping[str, Any]) -> dict[str, Any]:
         "method": method["name"],
         "method_version": method["version"],
         "seed": identity["seed"],
+        **({"step": identity["step"]} if "step" in identity else {}),
         "dataset": identity["dataset"]["name"],
         "recommender": identity["recommender"]["name"],
         "status": record["outcome"]["status"],

@@ -265,7 +265,7 @@ def load(
         recommender=recommender,
         popularity=choose(plugins, RecommenderSpec, PluginTable(name="popularity"), str(file)),
         methods=_methods(plugins, config, (dataset, recommender) if tuned else None, extra_methods, file),
-        metrics=tuple(_measures(plugins, MetricSpec, config.metrics, {"k": config.metrics.k}, f"{file}: [metrics]")),
+        metrics=tuple(_measures(plugins, MetricSpec, _metrics(config), {"k": config.metrics.k}, f"{file}: [metrics]")),
         attacks=tuple(_measures(plugins, AttackSpec, config.attacks, {}, f"{file}: [attacks]")),
         shadow=_shadow(plugins, config, file),
     )
@@ -347,6 +347,7 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
 
 
 SIZES = {"count", "fraction", "file"}
+OF_STREAMS = {"of", "steps"}
 
 
 def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -354,6 +355,8 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     if SIZES & above.keys():  # a request has one size, so another one replaces it
         replaced = SIZES if "file" in above else {*SIZES, "missing"}
         out = {key: value for key, value in out.items() if key not in replaced}
+    if out.get("kind") == "stream" and above.get("kind", "stream") != "stream":
+        out = {key: value for key, value in out.items() if key not in OF_STREAMS}
     for key, value in above.items():
         old = out.get(key)
         # Another plugin, or another preset, does not inherit the settings of the one it replaces.
@@ -454,6 +457,17 @@ def slug(label: str) -> str:
 
 REFERENCES = ("control", "recheck", "popularity")
 """Rows that are no methods: other retrainings, and the popularity list."""
+
+
+def _metrics(config: BoardConfig) -> MetricsTable:
+    """Those of the board; of a stream, also what is left of its oldest request."""
+    names = config.metrics.names
+    if config.request.kind != "stream" or FIRST_REQUEST in names:
+        return config.metrics
+    return config.metrics.model_copy(update={"names": (*names, FIRST_REQUEST)})
+
+
+FIRST_REQUEST = "first_request"
 
 
 def _measures(

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from vestige.data.interactions import Interactions
 from vestige.data.request import RequestConfig, Split, draw
+from vestige.data.stream import deal
 from vestige.data.textfiles import read_lines
 from vestige.datasets import Dataset
 from vestige.errors import InputError
@@ -78,7 +79,8 @@ def prepare(board: Board, store: Store, fetch: bool = True, progress: Progress =
         key = key_of(identity)
 
         def fill(folder: Path, seed: int = seed, request: RequestConfig = request) -> dict[str, Any]:
-            return save_split(folder, draw(data(), request, board.config.holdout, seed))
+            split = draw(data(), request, board.config.holdout, seed)
+            return save_split(folder, deal(split, request.steps, seed) if request.kind == "stream" else split)
 
         artifact, _ = store.make("split", key, fill)
         out[seed] = Inputs(data_hash, key, {"dataset": notes, "request": dict(artifact.meta["notes"])})
@@ -162,9 +164,14 @@ def save_data(folder: Path, data: Interactions) -> dict[str, Any]:
 def save_split(folder: Path, split: Split) -> dict[str, Any]:
     """Writes a split as `load_split` reads it; returns the artifact's meta."""
     values = asdict(split)
-    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    optional = {"forget_items", "unseen_items", "steps"}  # left out where there are none
+    arrays = {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, np.ndarray) and (len(value) or name not in optional)
+    }
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / "split.safetensors")
-    return {name: value for name, value in values.items() if name not in arrays}
+    return {name: value for name, value in values.items() if not isinstance(value, np.ndarray)}
 
 
 def _file_digest(file: str | None) -> str | None:

@@ -27,6 +27,10 @@ ROLE_PARTS = {
 }
 
 
+WITHOUT = ("gold", "control", "recheck", "popularity")
+"""The roles that are trained without what was asked for so far."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """One row and seed of a board.
@@ -36,6 +40,8 @@ class Cell:
         label: Of its row.
         row: `method`, or the name of a reference row.
         job: The measurement that is its result.
+        step: Of a stream, after how many of its requests it is measured; else None.
+        last: Whether it is the row's result; what was measured after an earlier step of a stream is not.
     """
 
     id: str
@@ -44,6 +50,8 @@ class Cell:
     method: ChosenMethod | None
     seed: int
     job: Job
+    step: int | None = None
+    last: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,14 +93,18 @@ def plan(
     cells: list[Cell] = []
     jobs: dict[tuple[str, str], Job] = {}
     for seed in board.config.seeds:
-        planner = _Planner(board, plugins, inputs[seed], seed, versions or library_versions(), held_out)
-        cells += planner.cells()
-        jobs.update((job.id, job) for job in planner.jobs)
+        request, planner = board.config.request, None
+        for step in range(1, request.requests + 1) if request.kind == "stream" else (None,):
+            planner = _Planner(
+                board, plugins, inputs[seed], seed, versions or library_versions(), step, planner, held_out
+            )
+            cells += planner.cells()
+            jobs.update((job.id, job) for job in planner.jobs)
     return Plan(tuple(cells), tuple(jobs.values()))
 
 
 class _Planner:
-    """One seed of a board."""
+    """One seed of a board; of a stream, one step of it, after the one that `before` planned."""
 
     def __init__(
         self,
@@ -101,8 +113,13 @@ class _Planner:
         inputs: Inputs,
         seed: int,
         versions: Mapping[str, str],
+        step: int | None = None,
+        before: "_Planner | None" = None,
         held_out: Part = Part.TEST,
     ) -> None:
+        self.step, self.before = step, before
+        self.last = step is None or step == board.config.request.requests
+        self.unlearned: dict[tuple[str, str], str] = {}
         self.board, self.plugins, self.inputs, self.seed = board, plugins, inputs, seed
         self.jobs: list[Job] = []
         config = board.config
@@ -110,17 +127,19 @@ class _Planner:
         self.roles += ["recheck"] if config.recheck else []
         self.roles += ["swap"] if config.swap else []
         self.environment = {"device": _device(config.device), "threads": config.threads, "versions": dict(versions)}
-        self.inputs_payload = {"data": inputs.content_hash, "split": inputs.split_key}
+        self.stream_payload = {"data": inputs.content_hash, "split": inputs.split_key}
+        self.inputs_payload = {**self.stream_payload, **({} if step is None else {"step": step})}
         # How far back training reaches decides what may be asked, and every model is asked the same.
         self.views = {"seed": seed, "recommender": describe(board.recommender)}
         if held_out is not Part.TEST:
             self.views["held_out"] = held_out.name
         self.models = {role: self._train(role) for role in (*self.roles, "popularity")}
         self.scored = {role: self._score(model) for role, model in self.models.items()}
-        attacked = seed in config.attacked
+        # Attacks and shadow models are of what is the row's result.
+        attacked = seed in config.attacked and self.last
         self.attacks = board.attacks if attacked else ()
         self.roles_attacked = {role: self._attacked(scored) for role, scored in self.scored.items() if role != "swap"}
-        count = config.shadows.count if seed in config.shadowed else 0
+        count = config.shadows.count if seed in config.shadowed and self.last else 0
         self.shadows = [self._shadow(index) for index in range(count)]
 
     def cells(self) -> Iterable[Cell]:
@@ -166,7 +185,8 @@ class _Planner:
         payload = {
             "stage": "train",
             "version": VERSIONS["train"],
-            **self.inputs_payload,
+            # What is trained on F, T or some of both is trained before the first step of a stream.
+            **(self.inputs_payload if role in WITHOUT else self.stream_payload),
             "parts": [int(part) for part in ROLE_PARTS.get(role, ())],
             "seed": seeds.derive(self.seed, "role", role),
             "recommender": describe(chosen if shadow is None else self.board.shadow),
@@ -201,8 +221,15 @@ class _Planner:
             "base": base["key"],
             **self.environment,
         }
+        needs = [("train", base["key"])]
+        if self.step is not None:
+            payload["seed"] = seeds.derive(self.seed, "method", method.spec.name, f"step {self.step}")
+        if self.before is not None:
+            payload["before"] = self.before.unlearned[method.label, world]
+            needs.append(("unlearn", payload["before"]))
         where = "" if world == "base" else ", second world"
-        job = self._job("unlearn", f"{method.label}{where}", payload, [("train", base["key"])])
+        job = self._job("unlearn", f"{method.label}{where}", payload, needs)
+        self.unlearned[method.label, world] = job.key
         return {
             "stage": "unlearn",
             "key": job.key,
@@ -274,12 +301,13 @@ class _Planner:
         needs = [("score", m["scores"]) for m in models] + [need for m in models for need in _model_needs(m)]
         needs += [("attack", key) for m in models for key in m.get("attacks", {}).values()]
         job = self._job("measure", f"measure {label}", payload, needs)
-        return Cell(f"{slug(label)}-s{self.seed}", label, row, method, self.seed, job)
+        name = f"{slug(label)}-s{self.seed}" + ("" if self.last else f"-step{self.step}")
+        return Cell(name, label, row, method, self.seed, job, self.step, self.last)
 
     def _job(self, stage: str, label: str, payload: dict[str, Any], needs: list[tuple[str, str]]) -> Job:
-        job = Job(
-            stage, key_of(without_places(payload)), f"{label}, seed {self.seed}", payload, tuple(dict.fromkeys(needs))
-        )
+        step = f", step {payload['step']}" if "step" in payload else ""
+        label = f"{label}, seed {self.seed}{step}"
+        job = Job(stage, key_of(without_places(payload)), label, payload, tuple(dict.fromkeys(needs)))
         self.jobs.append(job)
         return job
 

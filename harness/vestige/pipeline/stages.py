@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from vestige import configs
+from vestige.data import stream
 from vestige.data import views as views_module
 from vestige.data.interactions import Interactions
 from vestige.data.request import Part, Split, shadow_coins, shadow_training, training
+from vestige.data.units import frame
 from vestige.data.views import Views
 from vestige.errors import VestigeError
 from vestige.measuring.attacks import Attempts, Target, Track
@@ -39,7 +41,7 @@ class Workbench:
     def __init__(self, store: Store, plugins: Plugins) -> None:
         self.store = store
         self.plugins = plugins
-        self._inputs: tuple[tuple[str, str], _Inputs] | None = None
+        self._inputs: tuple[tuple[str, str, int | None], _Inputs] | None = None
 
     def run(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
         """Makes one artifact in `folder` and returns its meta."""
@@ -82,11 +84,16 @@ class Workbench:
         fresh = partial(self._untrained, payload, inputs, payload["device"])
         base = self.store.require("train", payload["base"])
         method = self._method(payload["method"])
-        recommender = self._trained(payload, base, inputs, payload["device"])
+        world: stream.World = Part.FORGET if payload["forget"] == Part.FORGET else Part.UNSEEN
+        step, source, first = payload.get("step"), base, 1
+        # What a method loads itself is no recommender that could be handed to it again.
+        if "before" in payload and not isinstance(method, Loads):
+            source, first = self.store.require("unlearn", payload["before"]), int(payload["step"])
+        recommender = self._trained(payload, source, inputs, payload["device"])
         task = make_task(
             inputs.data,
-            inputs.split,
-            Part(payload["forget"]),
+            inputs.whole if step is None else stream.request(inputs.data, inputs.whole, step, world, first),
+            world,
             recommender=recommender,
             seed=payload["seed"],
             device=payload["device"],
@@ -107,7 +114,10 @@ class Workbench:
             "trainable_parameters": result.trainable_parameters,
             "peak_bytes": peak_bytes(),
         }
-        return {"cost": cost, "notes": dict(result.notes)}
+        meta = {"cost": cost, "notes": dict(result.notes)}
+        if step is not None:
+            meta["stream"] = f"its own state after step {step - 1}" if first > 1 else stream.FROM_BASE
+        return meta
 
     def _score(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
         inputs = self._inputs_of(payload)
@@ -153,15 +163,16 @@ class Workbench:
         device = payload["device"]
         subject = self._subject(payload["subject"], inputs, device)
         swapped = payload["swapped"] and self._subject(payload["swapped"], inputs, device)
+        measured = frame(inputs.data, inputs.split, self._views(payload, inputs))
         context = Context(
-            data=inputs.data,
-            split=inputs.split,
-            views=self._views(payload, inputs),
+            data=measured.data,
+            split=measured.split,
+            views=measured.views,
             row=payload["row"],
             subject=subject,
             swapped=swapped or None,
             roles={role: self._role(model, inputs, device) for role, model in payload["roles"].items()},
-            bootstrap=inputs.bootstrap,
+            bootstrap=Bootstrap(measured.data.n_users),
             seed=payload["seed"],
             shadows=tuple(
                 Shadow(
@@ -178,15 +189,16 @@ class Workbench:
             measurements += [(described["name"], measurement) for measurement in metric.measure(context)]
         save_measurements(measurements, folder)
         unlearned = payload["subject"]["stage"] == "unlearn"
-        notes = self.store.require("unlearn", payload["subject"]["key"]).meta["notes"] if unlearned else {}
-        return {"notes": notes, "cost": asdict(subject.cost)}
+        meta = self.store.require("unlearn", payload["subject"]["key"]).meta if unlearned else {"notes": {}}
+        carried = {"stream": meta["stream"]} if "stream" in meta else {}
+        return {"notes": meta["notes"], "cost": asdict(subject.cost), **carried}
 
     # -- what stages are made of ------------------------------------------------------------------------------
 
     def _inputs_of(self, payload: Mapping[str, Any]) -> "_Inputs":
-        key = (payload["data"], payload["split"])
+        key = (payload["data"], payload["split"], payload.get("step"))
         if self._inputs is None or self._inputs[0] != key:
-            self._inputs = (key, _Inputs(load_data(self.store, key[0]), load_split(self.store, key[1])))
+            self._inputs = (key, _Inputs(load_data(self.store, key[0]), load_split(self.store, key[1]), key[2]))
         return self._inputs[1]
 
     def _plugin(self, described: Mapping[str, Any]) -> Any:
@@ -299,19 +311,16 @@ class Workbench:
 
 
 class _Inputs:
-    """Data and split, with what is derived from them made once."""
+    """Data and split (of a stream, `whole` and as it is after a step), with what is derived from them made once."""
 
-    def __init__(self, data: Interactions, split: Split) -> None:
-        self.data, self.split = data, split
+    def __init__(self, data: Interactions, whole: Split, step: int | None) -> None:
+        self.data, self.whole = data, whole
+        self.split = whole if step is None else stream.after(data, whole, step)
         self._views: dict[tuple[int, int | None, Part], Views] = {}
 
     @cached_property
     def catalogue(self) -> Catalogue:
         return Catalogue(tuple(self.data.item_ids.tolist()))
-
-    @cached_property
-    def bootstrap(self) -> Bootstrap:
-        return Bootstrap(self.data.n_users)
 
     def views(self, seed: int, reach: int | None, held_out: Part) -> Views:
         key = (seed, reach, held_out)

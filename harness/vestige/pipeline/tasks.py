@@ -16,6 +16,8 @@ def make_task(data: Interactions, split: Split, forget: Part, **rest: Any) -> Ta
     """The task of forgetting `forget` (F, or T in the second world); test, validation and the other are not in it."""
     retained = training(data, split, [Part.RETAINED])
     users = split.forget_users if forget == Part.FORGET else split.unseen_users
+    if split.kind == "items":  # not those who only had an item that nobody is trained on
+        users = np.unique(data.user[split.part == forget])
     shown = (split.part == forget) | ((split.part == Part.RETAINED) & np.isin(data.user, users))
     sequences = select(data, shown)
     mask = split.part[shown] == forget

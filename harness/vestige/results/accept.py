@@ -10,12 +10,16 @@ import pyarrow.parquet as pq
 from vestige.errors import InputError
 from vestige.pipeline.own import row_label
 from vestige.pipeline.store import write_atomically
-from vestige.results.page.picture import PICTURE
+from vestige.results.page.picture import CURVES, PICTURE
 from vestige.results.records import read_records
 from vestige.results.render import read_results
+from vestige.results.streams import TABLE
 from vestige.results.tolerances import gated
 
 TABLES = ("leaderboard.md", "leaderboard.csv")
+OPTIONAL = (PICTURE, CURVES, TABLE)
+"""Shown beside the tables where a run wrote them."""
+
 VALUES = ("per_user.parquet", "board.json")
 MAX_BYTES = 2 * 2**20
 
@@ -81,12 +85,13 @@ def accept(
 
 
 def _show(fresh: Path, board_folder: Path) -> list[Path]:
-    """Copies the tables, and the picture where there is one, beside the `board.toml`."""
-    shown = [*TABLES, *([PICTURE] if (fresh / PICTURE).exists() else [])]
+    """Copies the tables, and the pictures where there are any, beside the `board.toml`."""
+    shown = [*TABLES, *(name for name in OPTIONAL if (fresh / name).exists())]
     for name in shown:
         write_atomically(board_folder / name, (fresh / name).read_bytes())
-    if PICTURE not in shown:
-        (board_folder / PICTURE).unlink(missing_ok=True)
+    for name in OPTIONAL:
+        if name not in shown:
+            (board_folder / name).unlink(missing_ok=True)
     return [board_folder / name for name in shown]
 
 

@@ -64,6 +64,8 @@ def collect(
         artifact = store.get("measure", cell.job.key)
         if item.record.ok and artifact:
             for name, tables in (("per_user", per_user), ("bootstrap", bootstrap)):
+                if name == "per_user" and not cell.last:
+                    continue  # curves need no values of users
                 table = pq.read_table(artifact.folder / f"{name}.parquet")
                 cells_column = pa.array([cell.id] * len(table), pa.string()).dictionary_encode()
                 tables.append(table.add_column(0, "cell", cells_column))
@@ -93,6 +95,7 @@ def about_of(board: Board, cells: Sequence[Cell]) -> dict[str, Any]:
         "labels": list(dict.fromkeys(cell.label for cell in cells)),
         "seeds": list(board.config.seeds),
         "published": [row.model_dump(mode="json") for row in board.config.published],
+        **({"steps": board.config.request.steps} if board.config.request.kind == "stream" else {}),
     }
     return {**about, "tuned": tuned} if tuned else about
 
@@ -119,6 +122,8 @@ def _finish(
         own = [role for role, model in cell.job.payload["roles"].items() if "board" in model]
         if own:
             notes["own roles"] = {"trained by the method itself": ", ".join(own)}
+        if "stream" in artifact.meta:
+            notes["stream"] = {"started from": artifact.meta["stream"]}
     failed = outcome is not None and outcome.status != "ok"
     record = Record(
         identity=identity_of(board, plugins, cell),
@@ -150,6 +155,7 @@ def identity_of(board: Board, plugins: Plugins, cell: Cell) -> Identity:
         metrics=tuple(_plugin(plugins, metric) for metric in board.metrics),
         request=portable(board.config.request.model_dump(mode="json")),
         holdout=board.config.holdout.model_dump(mode="json"),
+        step=cell.step,
     )
 
 

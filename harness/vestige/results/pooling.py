@@ -52,13 +52,20 @@ class Results:
 
     Attributes:
         about: `board.json`.
-        finished: All records.
+        finished: All records; of a stream, those after its last step.
         replicates: By (cell, metric/view).
+        earlier: The records after the other steps of a stream.
     """
 
     about: Mapping[str, Any]
     finished: tuple[Finished, ...]
     replicates: Mapping[tuple[str, str], Floats]
+    earlier: tuple[Finished, ...] = ()
+
+    @property
+    def every(self) -> tuple[Finished, ...]:
+        """All records, of all steps."""
+        return (*self.earlier, *self.finished)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ class PluginId(Base):
 
 
 class Identity(Base):
-    """What a cell is."""
+    """What a cell is; `step` says after how many requests of a stream it was measured."""
 
     board: str
     cell: str
@@ -64,6 +64,13 @@ class Identity(Base):
     metrics: tuple[PluginId, ...]
     request: dict[str, Any]
     holdout: dict[str, Any]
+    step: int | None = None
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_step(self, handler: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Only a cell of a stream has a step."""
+        values: dict[str, Any] = handler(self)
+        return {name: value for name, value in values.items() if name != "step" or value is not None}
 
 
 class Outcome(Base):

@@ -24,7 +24,9 @@ def read_results(folder: Path) -> Results:
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{folder}: board.json is missing or cannot be read; run the board again.") from None
     finished.sort(key=lambda f: (order.get(f.record.identity.label, len(order)), f.record.identity.seed))
-    return Results(about, tuple(finished), read_replicates(folder))
+    earlier = tuple(item for item in finished if (item.record.identity.step or 0) < about.get("steps", 0))
+    last = tuple(item for item in finished if (item.record.identity.step or 0) >= about.get("steps", 0))
+    return Results(about, last, read_replicates(folder), earlier)
 
 
 def render(results: Results, plugins: Plugins, folder: Path, say: Callable[[str], None]) -> dict[str, Path]:

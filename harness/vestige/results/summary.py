@@ -2,6 +2,7 @@
 
 from vestige.results.pooling import Results
 from vestige.results.sections import k_of
+from vestige.results.streams import sentences
 from vestige.results.verdicts import beats_popularity, closed, invalid
 
 
@@ -11,12 +12,15 @@ def facts(results: Results) -> str:
     identity, notes = first.identity, first.outcome.notes
     data, request = notes["dataset"], notes["request"]
     seeds = results.about["seeds"]
+    of_items = identity.request.get("of", identity.request["kind"]) == "items"
     forgotten = ", ".join(f"{value} {name}" for name, value in request.items())
     return (
         f"Dataset {identity.dataset.name}: {data['users']} users, {data['items']} items, {data['interactions']} "
         f"interactions. Request: {forgotten}. Recommender {identity.recommender.name}. "
         f"{'Seed' if len(seeds) == 1 else 'Seeds'} {', '.join(map(str, seeds))}"
         + ("." if len(seeds) == 1 else ", pooled; intervals over users, 95 %.")
+        + (" What is forgotten is averaged and resampled by item." if of_items else "")
+        + (f" {stream}" if (stream := sentences(results)) else "")
     )
 
 

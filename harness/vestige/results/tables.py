@@ -1,17 +1,17 @@
 """The tables: `results.csv`, `leaderboard.md` and `leaderboard.csv`."""
 
-import csv
-import io
 from pathlib import Path
 
 from vestige.pipeline.store import write_atomically
 from vestige.results.cells import cell, display, five, table, value
-from vestige.results.page.picture import write_picture
+from vestige.results.page.picture import write_curves, write_picture
 from vestige.results.pooling import Results
 from vestige.results.reading import HOW_TO_READ, OWN_BASES
-from vestige.results.records import Finished
 from vestige.results.sections import Section, k_of, sections
+from vestige.results.streams import section as stream_section
+from vestige.results.streams import write_steps
 from vestige.results.summary import facts, verdict_lines
+from vestige.results.tidy import TIDY, tidy, to_csv
 from vestige.results.tuned import tuned_section
 from vestige.results.verdicts import (
     ALPHA,
@@ -20,30 +20,15 @@ from vestige.results.verdicts import (
     detectable,
 )
 
-TIDY = [
-    "board",
-    "dataset",
-    "request",
-    "recommender",
-    "method",
-    "label",
-    "method_version",
-    "seed",
-    "status",
-    "metric",
-    "view",
-    "value",
-    "ci_low",
-    "ci_high",
-    "better",
-    "note",
-]
-
 
 def write_csv(results: Results, folder: Path) -> Path:
-    """`results.csv`, one row a cell and measurement, and `leaderboard.csv`, one row a method; returns the latter."""
-    rows = [row for item in results.finished for row in _tidy(item)]
-    write_atomically(folder / "results.csv", _csv(TIDY, rows))
+    """`results.csv`, one row a cell and measurement, and `leaderboard.csv`, one row a method; returns the latter.
+
+    Of a stream both show its last step, and `stream.csv` all steps.
+    """
+    write_steps(results, folder)
+    rows = [row for item in results.finished for row in tidy(item)]
+    write_atomically(folder / "results.csv", to_csv(TIDY, rows))
     columns = _columns(results)
     header = ["label", "status", "seeds"]
     header += [f"{name}{end}" for name in columns for end in ("", ":low", ":high", ":sd_over_seeds", ":note")]
@@ -54,23 +39,26 @@ def write_csv(results: Results, folder: Path) -> Path:
             line += five(results.pooled(label, name))
         lines.append(line)
     path = folder / "leaderboard.csv"
-    write_atomically(path, _csv(header, lines))
+    write_atomically(path, to_csv(header, lines))
     return path
 
 
 def write_markdown(results: Results, folder: Path) -> Path:
-    """`leaderboard.md`, and `leaderboard.svg` beside it, where the extra `html` is installed."""
+    """`leaderboard.md`, and `leaderboard.svg` (of a stream also `stream.svg`) beside it, where the extra `html` is
+    installed.
+    """
     path = folder / "leaderboard.md"
-    picture = write_picture(results, folder)
-    write_atomically(path, (markdown(results, picture) + "\n").encode())
+    picture, curves = write_picture(results, folder), write_curves(results, folder)
+    write_atomically(path, (markdown(results, picture, curves) + "\n").encode())
     return path
 
 
-def markdown(results: Results, picture: Path | None = None) -> str:
+def markdown(results: Results, picture: Path | None = None, curves: Path | None = None) -> str:
     """The leaderboard as Markdown: verdicts, what was forgotten at what price, attacks, score, how to read it.
 
     Args:
         picture: Shown under the verdicts, if given; it lies beside the text.
+        curves: Of a stream, shown with its steps.
     """
     parts = [f"# {results.about['title']}", facts(results), *verdict_lines(results)]
     if picture is not None:
@@ -79,6 +67,7 @@ def markdown(results: Results, picture: Path | None = None) -> str:
             f"![Every row by how much it forgot (as lists, scores and an attacker see it; dashed is gold) and ndcg@{k} "
             f"on what is retained; marks are larger the longer a method takes]({picture.name})"
         )
+    parts += stream_section(results, curves)
     for section in sections(results):
         rows = _table(results, section.columns)
         if section.title.startswith("Score, where the attacker can only ask"):
@@ -243,46 +232,9 @@ def _status(results: Results, label: str) -> str:
 
 def _failures(results: Results) -> str:
     lines = []
-    for item in results.finished:
+    for item in results.every:
         if not item.record.ok:
             identity, outcome = item.record.identity, item.record.outcome
-            lines.append(f"- {identity.label}, seed {identity.seed}: {outcome.status}: {outcome.message}")
+            step = "" if identity.step is None else f", step {identity.step}"
+            lines.append(f"- {identity.label}, seed {identity.seed}{step}: {outcome.status}: {outcome.message}")
     return "\n".join(lines)
-
-
-def _tidy(item: Finished) -> list[list[object]]:
-    identity, outcome = item.record.identity, item.record.outcome
-    method = identity.method
-    head: list[object] = [
-        identity.board,
-        identity.dataset.name,
-        identity.request["kind"],
-        identity.recommender.name,
-        method.name if method else identity.row,
-        identity.label,
-        method.version if method else "",
-        identity.seed,
-        outcome.status,
-    ]
-    if not item.measurements:
-        return [[*head, "", "", "", "", "", "", outcome.message]]
-    return [
-        [
-            *head,
-            m.metric,
-            m.view,
-            "" if m.value is None else repr(m.value),
-            *(["", ""] if m.interval is None else [repr(bound) for bound in m.interval]),
-            m.better,
-            m.note,
-        ]
-        for m in item.measurements
-    ]
-
-
-def _csv(header: list[str], rows: list[list[object]]) -> bytes:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return stream.getvalue().encode()

@@ -122,7 +122,7 @@ def read(folder: Path) -> tuple[Side | None, Step]:
         return None, Step("schema", Status.FAIL, str(error))
     if fault:
         return None, Step("schema", Status.FAIL, fault)
-    cells = len(side.results.finished)
+    cells = len(side.results.every)
     return side, Step("schema", Status.OK, f"{cells} records of schema version {SCHEMA}, and the values of their users")
 
 
@@ -142,12 +142,14 @@ def _malformed(side: Side) -> Iterator[str]:
         cell = content["cell"] if file.name.endswith(".run.json") else content["identity"]["cell"]
         if stem != cell:
             yield f"{file}: it is of the cell {cell!r}; a record's name is that of its cell."
-    for item in side.results.finished:
+    earlier = {item.record.identity.cell for item in side.results.earlier}
+    for item in side.results.every:
         identity = item.record.identity
-        if identity.cell != f"{slug(identity.label)}-s{identity.seed}":
+        step = f"-step{identity.step}" if identity.cell in earlier else ""
+        if identity.cell != f"{slug(identity.label)}-s{identity.seed}{step}":
             yield (
                 f"the record {identity.cell!r} is of {identity.label!r}, seed {identity.seed}; its name must be "
-                f"{slug(identity.label)}-s{identity.seed}."
+                f"{slug(identity.label)}-s{identity.seed}{step}."
             )
         for m in item.measurements:
             if not np.isfinite([v for v in (m.value, *(m.interval or ())) if v is not None]).all():
@@ -221,7 +223,7 @@ def _step(name: str, faults: Sequence[str], fine: str) -> Step:
 
 
 def _cells(submitted: Submission) -> Iterator[str]:
-    found = {item.record.identity.cell: item for item in submitted.side.results.finished}
+    found = {item.record.identity.cell: item for item in submitted.side.results.every}
     yield from submitted.strange.values()
     expected = submitted.planned(_versions(submitted.side.results.finished[0]) or {})
     for cell in expected.values():
@@ -239,7 +241,7 @@ def _cells(submitted: Submission) -> Iterator[str]:
 
 def _settings(submitted: Submission) -> Iterator[str]:
     about, right = submitted.side.results.about, about_of(submitted.board, ())
-    for key in ("title", "columns", "k", "seeds", "tuned"):  # the last one stands only where rows were tuned
+    for key in ("title", "columns", "k", "seeds", "steps", "tuned"):  # the last two stand where there are any
         if about.get(key) != right.get(key):
             yield f"board.json: {key} is {about.get(key)!r}, but here it is {right.get(key)!r}"
     for item, cell in _pairs(submitted):
@@ -251,7 +253,7 @@ def _settings(submitted: Submission) -> Iterator[str]:
 
 def _keys(submitted: Submission) -> Iterator[str]:
     plans: dict[str, dict[str, Cell]] = {}
-    for item in submitted.side.results.finished:
+    for item in submitted.side.results.every:
         identity, versions = item.record.identity, _versions(item)
         if versions is None:
             yield f"{identity.cell}.run.json: the versions of {', '.join(LIBRARIES)} must all be stated"
@@ -260,7 +262,8 @@ def _keys(submitted: Submission) -> Iterator[str]:
             plans[canonical(versions)] = submitted.planned(versions)
         cells = plans[canonical(versions)]
         cell = cells.get(identity.cell)
-        same_seed = cell or next((other for other in cells.values() if other.seed == identity.seed), None)
+        beside = (other for other in cells.values() if (other.seed, other.step) == (identity.seed, identity.step))
+        same_seed = cell or next(beside, None)
         if same_seed is None:
             continue  # told of already: the board has no such seed
         stated, wanted = item.record.keys, keys_of(same_seed)
@@ -296,8 +299,10 @@ def _users(submitted: Submission) -> Iterator[str]:
         strange = ", ".join(sorted(set(schema.names) ^ columns))
         yield f"per_user.parquet must have the columns {', '.join(sorted(columns))} and no others: {strange}"
         return
-    n_users = {seed: int(inputs.notes["dataset"]["users"]) for seed, inputs in submitted.inputs.items()}
-    most = max(n_users.values())
+    data = [inputs.notes["dataset"] for inputs in submitted.inputs.values()]
+    # Withdrawn items are units of their own, which stand after the users.
+    of_items = submitted.board.config.request.names == "items"
+    most = max(int(one["users"]) + (int(one["items"]) if of_items else 0) for one in data)
     for (cell, name), of in side.per_user.items():
         if not np.issubdtype(of.users.dtype, np.integer) or (of.users < 0).any() or (of.users >= most).any():
             yield f"{cell}: the users of {name} must be row numbers from 0 to {most - 1}, not ids"
@@ -361,7 +366,7 @@ def _other_interval(item: Finished, m: Measured, replicates: Floats, source: str
 def _pairs(submitted: Submission) -> Iterator[tuple[Finished, Cell]]:
     """The records whose cell the board has."""
     cells = submitted.planned(_versions(submitted.side.results.finished[0]) or {})
-    for item in submitted.side.results.finished:
+    for item in submitted.side.results.every:
         if item.record.identity.cell in cells:
             yield item, cells[item.record.identity.cell]
 

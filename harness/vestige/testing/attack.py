@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vestige.configs import Config
+from vestige.data.request import Kind
 from vestige.data.views import build
 from vestige.measuring.attacks import Recovered, Target, Told
 from vestige.measuring.statistics import Floats
@@ -44,7 +45,8 @@ class AttackChecks:
             Check("fits the queries it is about", lambda: self._fits(self._users(), self._first().attempts)),
             Check("leaves the base and the data as they were", self._touches_nothing),
             Check("the same at every run, but for what varies", self._again),
-            Check("attacks where single interactions are forgotten", self._interactions),
+            Check("attacks where single interactions are forgotten", lambda: self._kind("interactions")),
+            Check("attacks where items are withdrawn", lambda: self._kind("items")),
             Check("says nothing, or asks plainly, where the model is a closed box", self._closed_box),
         ]
 
@@ -89,8 +91,8 @@ class AttackChecks:
                 "draw every random number from `target.seed`",
             )
 
-    def _interactions(self) -> None:
-        place = self._place("interactions")
+    def _kind(self, kind: Kind) -> None:
+        place = self._place(kind)
         self._fits(place, self._attack(place).attempts)
 
     def _closed_box(self) -> None:
@@ -110,7 +112,7 @@ class AttackChecks:
                     "give hit@10 of each query (target.hits), NaN where it was not asked",
                 )
 
-    def _place(self, kind: world.Kind) -> world.Place:
+    def _place(self, kind: Kind) -> world.Place:
         data = world.interactions()
         folder = self._scratch / kind
         folder.mkdir(exist_ok=True)

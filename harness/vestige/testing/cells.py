@@ -6,7 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from vestige.data.interactions import Interactions
-from vestige.data.request import Part, Split, training
+from vestige.data.request import Kind, Part, Split, training
+from vestige.data.units import frame
 from vestige.data.views import Views, build
 from vestige.measuring.contract import Context, CostOf, Subject
 from vestige.measuring.statistics import Bootstrap
@@ -15,7 +16,7 @@ from vestige.recommenders.contract import Recommender
 from vestige.recommenders.popularity import Popularity
 from vestige.recommenders.popularity_config import PopularityConfig
 from vestige.recommenders.scoring import score_queries
-from vestige.testing.world import Kind, catalogue, interactions, request, tiny_t5
+from vestige.testing.world import catalogue, interactions, request, tiny_t5
 
 ROLES = {
     "base": (Part.RETAINED, Part.FORGET),
@@ -47,15 +48,16 @@ class Measuring:
     def context(self, swap: bool = True) -> Context:
         """A cell whose row is a further retraining, with the second world where `swap`."""
         roles = {name: self._subject(name, parts) for name, parts in ROLES.items() if swap or name != "swap"}
+        measured = frame(self.data, self.split, self.views)
         return Context(
-            data=self.data,
-            split=self.split,
-            views=self.views,
+            data=measured.data,
+            split=measured.split,
+            views=measured.views,
             row="method",
             subject=self._subject("unlearned", ROLES["gold"]),
             swapped=self._subject("swapped", ROLES["gold"]) if swap else None,
             roles=roles,
-            bootstrap=Bootstrap(self.data.n_users),
+            bootstrap=Bootstrap(measured.data.n_users),
             seed=0,
         )
 

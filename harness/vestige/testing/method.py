@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vestige.configs import Config
-from vestige.data.request import Split
+from vestige.data.request import Kind, Split
 from vestige.errors import VestigeError
 from vestige.methods import Budget, Loads, TrainsBase, Unlearned
 from vestige.progress import silent
@@ -57,6 +57,7 @@ class MethodChecks:
             *(self._own_base() if self._spec.own_base else []),
             Check("forgets whole users", self._works),
             Check("forgets single interactions, or refuses them in a sentence", self._interactions),
+            Check("forgets withdrawn items, or refuses them in a sentence", self._items),
             Check("answers an empty request, or refuses it in a sentence", lambda: self._request_of(0)),
             Check("answers a request of one user", lambda: self._request_of(1)),
             Check("leaves the base and the task as they were", self._touches_nothing),
@@ -123,6 +124,9 @@ class MethodChecks:
 
     def _interactions(self) -> None:
         self._or_refuses("single interactions", lambda: self._answers(self._place("interactions")))
+
+    def _items(self) -> None:
+        self._or_refuses("withdrawn items", lambda: self._answers(self._place("items")))
 
     def _request_of(self, users: int) -> None:
         place = self._users()
@@ -239,7 +243,7 @@ class MethodChecks:
 
     # -- what they share --------------------------------------------------------------------------------------
 
-    def _place(self, kind: world.Kind) -> world.Place:
+    def _place(self, kind: Kind) -> world.Place:
         data = world.interactions()
         return world.Place(self._folder(kind), data, world.request(data, kind), own=self._own())
 

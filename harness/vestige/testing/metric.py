@@ -33,6 +33,7 @@ class MetricChecks:
             Check("measures a cell", lambda: self._right(self._first())),
             Check("yields only what it names in `measures`", self._names),
             Check("measures a cell of single interactions, without a second world", self._interactions),
+            Check("measures a cell of withdrawn items", self._items),
             Check("the same at every run", self._again),
             Check("the same whatever the order of users", self._order),
         ]
@@ -45,6 +46,9 @@ class MetricChecks:
 
     def _interactions(self) -> None:
         self._right(self._measure(Measuring("interactions").context(swap=False)))
+
+    def _items(self) -> None:
+        self._right(self._measure(Measuring("items").context()))
 
     def _again(self) -> None:
         _same(self._first(), self._measure(self._context()), 0.0, "a second run", "draw from `context.seed`")

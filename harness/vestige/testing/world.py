@@ -14,12 +14,12 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vestige.data.interactions import Interactions, from_columns
-from vestige.data.request import HoldoutConfig, Part, RequestConfig, Split, draw, training
+from vestige.data.request import HoldoutConfig, Kind, Part, RequestConfig, Split, draw, training
 from vestige.data.sequences import IntArray, Sequences
 from vestige.methods import Budget, Maker, Task, TrainsBase
 from vestige.pipeline.inputs import save_data, save_split
@@ -32,13 +32,11 @@ from vestige.recommenders.contract import Catalogue, Recommender
 if TYPE_CHECKING:
     from vestige.recommenders.t5 import T5Recommender
 
-Kind = Literal["users", "interactions"]
-
 USERS, ITEMS, CANARIES = 60, 32, 8
 """`ITEMS` are trained on; items after them are canaries."""
 
-FORGOTTEN = 8
-"""So many users are forgotten, or have interactions that are."""
+FORGOTTEN, WITHDRAWN = 8, 5
+"""So many users are forgotten, or have interactions that are; so many items are withdrawn."""
 
 
 def interactions() -> Interactions:
@@ -57,8 +55,8 @@ def interactions() -> Interactions:
 
 def request(data: Interactions, kind: Kind) -> Split:
     """R, F and T of the small world."""
-    select: Literal["random"] = "random"
-    return draw(data, RequestConfig(kind=kind, count=FORGOTTEN, select=select, percent=20), HoldoutConfig(), seed=0)
+    count = WITHDRAWN if kind == "items" else FORGOTTEN
+    return draw(data, RequestConfig(kind=kind, count=count, percent=20), HoldoutConfig(), seed=0)
 
 
 def elsewhere(data: Interactions, split: Split) -> Interactions:

@@ -108,7 +108,7 @@ def forgetting(results: Results, way: Way, width: int | str = 640) -> Spec | Non
     if sum(row["kind"] == "competes" for row in rows) < 2:
         return None
     names = [row["row"] for row in rows]
-    colour = _by_row(results, names, "color")
+    colour = by_row(results, names, "color")
     tooltip = [
         {"field": "row", "title": "row"},
         {"field": "x", "title": " ".join(way.title), "format": "+.4f"},
@@ -136,7 +136,7 @@ def forgetting(results: Results, way: Way, width: int | str = 640) -> Spec | Non
             {"mark": {"type": "point", "filled": True, "opacity": 0.95},
              "encoding": {
                  "x": x_axis, "y": y_axis, "color": colour, "tooltip": tooltip,
-                 "shape": _by_row(results, names, "shape"),
+                 "shape": by_row(results, names, "shape"),
                  "size": {"field": "time", "type": "quantitative", "title": "time against retraining",
                           "scale": {"range": [60, 420], "domainMin": 0},
                           "legend": {"symbolType": "circle", "format": "~g", "values": [0, 0.5, 1],
@@ -176,7 +176,7 @@ def recovery(results: Results, width: int | str = 640) -> Spec | None:
         return None
     names = list(dict.fromkeys(row["row"] for row in rows))
     order = list(dict.fromkeys(row["attack"] for row in rows))
-    colour = _by_row(results, names, "color")
+    colour = by_row(results, names, "color")
     y = {"field": "attack", "type": "nominal", "sort": order, "title": None, "axis": {"labelLimit": 200}}
     offset = {"field": "row", "sort": names}
     value = {
@@ -196,7 +196,7 @@ def recovery(results: Results, width: int | str = 640) -> Spec | None:
                           "color": colour}},
             {"mark": {"type": "point", "filled": True, "size": 70},
              "encoding": {"y": y, "yOffset": offset, "x": value | {"field": "value"}, "color": colour,
-                          "shape": _by_row(results, names, "shape"),
+                          "shape": by_row(results, names, "shape"),
                           "tooltip": [{"field": "row"}, {"field": "attack"},
                                       {"field": "value", "format": ".3f"}, {"field": "low", "format": ".3f"},
                                       {"field": "high", "format": ".3f"}]}},
@@ -231,7 +231,7 @@ def cost(results: Results, width: int | str = 640) -> Spec | None:
                        "axis": {"title": ["multiple of retraining, logarithmic", "left of 1 is cheaper"],
                                 "format": "~g"}},
                  "x2": {"field": "value"},
-                 "color": _by_row(results, names, "color"),
+                 "color": by_row(results, names, "color"),
                  "tooltip": [{"field": "row"}, {"field": "cost"}, {"field": "value", "format": ".3f"}]}},
             {"mark": {"type": "rule", "aria": False, "strokeWidth": 1.5, "color": GREY},
              "encoding": {"x": {"datum": 1}}},
@@ -255,7 +255,7 @@ def distribution(results: Results, label: str, width: int | str = 640) -> Spec:
             "x": {"field": "value", "type": "quantitative", "title": "value of a user", "scale": {"zero": False}},
             "y": {"field": "share", "type": "quantitative", "scale": {"domain": [0, 1]},
                   "axis": {"title": "share of users at or below it", "format": "%"}},
-            "color": _by_row(results, names, "color"),
+            "color": by_row(results, names, "color"),
             "strokeDash": {"field": "row", "scale": {"domain": names, "range": dashes}, "title": None},
         },
     }  # fmt: skip
@@ -277,8 +277,8 @@ def _marks(results: Results) -> dict[str, tuple[str, str]]:
     return out
 
 
-def _by_row(results: Results, names: Sequence[str], channel: Literal["color", "shape"]) -> Mapping[str, Any]:
-    """The encoding of rows by colour or shape."""
+def by_row(results: Results, names: Sequence[str], channel: Literal["color", "shape"]) -> Mapping[str, Any]:
+    """The encoding of rows by colour or shape, the same in all plots."""
     marks = _marks(results)
     place = 0 if channel == "color" else 1
     return {

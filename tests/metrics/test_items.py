@@ -1,0 +1,145 @@
+"""Withdrawn items are what is told apart; of requests that follow one another, the first is seen by itself."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.planted import Planted, by_name, context, noise, remembers_events, world
+from vestige.data import stream
+from vestige.data.request import HoldoutConfig, RequestConfig, draw
+from vestige.data.units import frame
+from vestige.data.views import Queries, build
+from vestige.measuring.contract import Context
+from vestige.measuring.ranks import hit_at
+from vestige.recommenders.contract import FloatArray
+from vestige_metrics.configs import NoSettings, RankingConfig
+from vestige_metrics.first_request import FirstRequest
+from vestige_metrics.membership import Membership
+from vestige_metrics.memory import score_sides, units
+from vestige_metrics.ranking import Ranking
+
+DATA = world(users=80, items=60)
+N = DATA.n_items
+
+
+def cell(seed: int, *models: Planted, count: int = 12) -> Context:
+    """Base, gold, control and the row's model, measured by item."""
+    split = draw(DATA, RequestConfig(kind="items", count=count), HoldoutConfig(), seed)
+    measured = frame(DATA, split, build(DATA, split, seed))
+    names = ("base", "gold", "control", "unlearned")
+    return context(measured.data, measured.split, measured.views, dict(zip(names, models, strict=True)))
+
+
+def easy_items(seed: int, spread: float = 2.0) -> Planted:
+    """Knows nothing of F and T, but some items are easier than others, for everybody."""
+    background = noise(seed, N)
+    level = spread * np.random.default_rng(seed).standard_normal(N)
+
+    def logits(queries: Queries) -> FloatArray:
+        return (background(queries) + level).astype(np.float32)
+
+    return Planted(logits)
+
+
+def knows(items: np.ndarray) -> Planted:
+    """Noise, with the given items far above it wherever they are the target."""
+    background = noise(0, N)
+
+    def logits(queries: Queries) -> FloatArray:
+        z = background(queries)
+        rows = np.flatnonzero(np.isin(queries.targets, items))
+        z[rows, queries.targets[rows]] += 12.0
+        return z
+
+    return Planted(logits)
+
+
+def test_a_unit_has_the_mean_of_all_that_is_asked_about_an_item() -> None:
+    models = [Planted(noise(seed, N)) for seed in range(4)]
+    ctx = cell(0, *models)
+    found, values = units(ctx), score_sides(ctx, ctx.subject)
+    assert len(found.forget) == len(set(found.forget.tolist())) <= 12
+    for view, members, of in (
+        ("forget", values.forget, values.forget_values),
+        ("unseen_train", values.unseen, values.unseen_values),
+    ):
+        targets = ctx.views.queries[view].targets
+        log_prob = ctx.scores(ctx.subject, view).log_prob
+        for unit, value in zip(members, of, strict=True):
+            assert value == pytest.approx(log_prob[targets == unit - DATA.n_users].mean(), rel=1e-5)
+
+
+def test_base_that_knows_the_items_is_told_and_gold_is_not() -> None:
+    split = draw(DATA, RequestConfig(kind="items", count=12), HoldoutConfig(), 0)
+    base = knows(split.forget_items)
+    others = [Planted(noise(seed, N)) for seed in (1, 2, 3)]
+    ctx = cell(0, base, *others)
+    found = by_name(Membership(NoSettings()).measure(replace(ctx, subject=ctx.roles["base"])))
+    raw = found["auc_raw/forget"]
+    assert raw.value == 1.0 and raw.note == ""
+    blind = found["auc_blind/forget"]
+    assert blind.interval is not None and blind.interval[0] <= 0.5 <= blind.interval[1]
+    gold = by_name(Membership(NoSettings()).measure(ctx))["auc_raw/forget"]
+    assert gold.value is not None and abs(gold.value - 0.5) < 0.3
+
+
+def test_intervals_over_items_hold_the_truth_where_those_over_users_would_not() -> None:
+    """Some items are easy whoever asks: what F and T differ by is then a matter of which items a coin sent where."""
+    held = {"items": 0, "users": 0}
+    draws = 60
+    for seed in range(draws):
+        models = [easy_items(100 + seed)] * 4
+        ctx = cell(seed, *models)
+        values = score_sides(ctx, ctx.subject)
+        sides = (values.forget, values.forget_values, values.unseen, values.unseen_values)
+        low, high = ctx.bootstrap.auc(*sides, paired=True).interval
+        held["items"] += low <= 0.5 <= high
+        split = draw(DATA, RequestConfig(kind="items", count=12), HoldoutConfig(), seed)
+        asked = build(DATA, split, seed)
+        scores = [ctx.scores(ctx.subject, view).log_prob for view in ("forget", "unseen_train")]
+        users = [asked.queries[view].users for view in ("forget", "unseen_train")]
+        low, high = ctx.bootstrap.auc(users[0], scores[0], users[1], scores[1]).interval
+        held["users"] += low <= 0.5 <= high
+    assert held["items"] >= 0.85 * draws
+    assert held["users"] < 0.7 * draws
+
+
+STREAM = stream.deal(draw(DATA, RequestConfig(kind="stream", count=5, steps=3), HoldoutConfig(), 0), steps=3, seed=0)
+
+
+def streamed(step: int, memory: float) -> tuple[Context, np.ndarray]:
+    """A row that remembers the first request alone, and which queries are of that."""
+    split = stream.after(DATA, STREAM, step)
+    views = build(DATA, split, 0)
+    first = split.forget_users[split.steps == 1]
+    own = Planted(remembers_events(DATA, np.flatnonzero(np.isin(DATA.user, first)), memory, 9))
+    plain = {name: Planted(noise(seed, N)) for seed, name in enumerate(("base", "gold", "control"))}
+    return context(DATA, split, views, {**plain, "unlearned": own}), np.isin(views.users("forget"), first)
+
+
+def test_what_is_left_of_the_first_request_is_seen_among_the_others() -> None:
+    ctx, first = streamed(3, 8.0)
+    found = by_name(FirstRequest(RankingConfig()).measure(ctx))
+    scores = ctx.scores(ctx.subject, "forget")
+    hits = hit_at(scores.above, scores.equal, 10)
+    assert found["first_hit@10/forget"].value == pytest.approx(hits[first].mean())
+    assert found["first_hit@10/forget"].value > hits[~first].mean() + 0.3
+    gold = ctx.scores(ctx.roles["gold"], "forget")
+    theirs = hit_at(gold.above, gold.equal, 10)[first].mean()
+    assert found["first_hit@10:vs_gold/forget"].value == pytest.approx(hits[first].mean() - theirs)
+    assert found["first_hit@10/forget"].better == "gold"
+
+
+def test_after_the_first_step_the_first_request_is_all() -> None:
+    ctx, _ = streamed(1, 2.0)
+    every = by_name(Ranking(RankingConfig()).measure(ctx))
+    for name in ("hit@5", "hit@10:vs_gold"):
+        mine = by_name(FirstRequest(RankingConfig()).measure(ctx))[f"first_{name}/forget"]
+        assert mine.value == pytest.approx(every[f"{name}/forget"].value)
+        assert mine.interval == pytest.approx(every[f"{name}/forget"].interval)
+
+
+def test_without_a_stream_there_is_no_first_request() -> None:
+    ctx = cell(0, *[Planted(noise(seed, N)) for seed in range(4)])
+    assert not list(FirstRequest(RankingConfig()).measure(ctx))
