@@ -10,4 +10,10 @@ QUIET = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE
 def quiet_libraries() -> None:
     """No bars and no chatter of libraries between what is printed; to be called before they are imported."""
     os.environ |= QUIET
+    quiet_warnings()
+
+
+def quiet_warnings() -> None:
+    """None of what libraries say to their own developers, or about adapters that are merged, which ours never are."""
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
+    warnings.filterwarnings("ignore", message=r"Model has `tie_word_embeddings=True`", module=r"peft\.")

@@ -14,7 +14,7 @@ from tests.planted import world
 from vestige.data.interactions import from_columns
 from vestige.data.interchange import Sample, read_samples, to_json
 from vestige.data.request import HoldoutConfig, Part, RequestConfig, draw, hold_out
-from vestige.data.samples import SamplesConfig, draw_samples
+from vestige.data.samples import RETAIN, SamplesConfig, draw_samples
 from vestige.errors import InputError
 from vestige.pipeline.samples import write_samples
 
@@ -176,7 +176,17 @@ def test_samples_are_the_latest_twentieth_and_can_be_requested(tmp_path: Path, h
     split = draw(RATED, request(str(forget)), holdout, 0)
     assert len(split.events(Part.FORGET)) == sum(len(s.suppression_targets) for s in samples.forget)
     with pytest.raises(InputError, match=r"500 forget and 565 retain users were asked for, but only \d+ users"):
-        draw_samples(RATED, part, SamplesConfig(), 0)
+        draw_samples(RATED, part, SamplesConfig(retain=565), 0)
+
+
+def test_unless_said_otherwise_as_many_retain_as_the_pool_has_left() -> None:
+    part = hold_out(RATED, HoldoutConfig(rule="temporal"))
+    pool = draw_samples(RATED, part, SamplesConfig(forget=3, min_events=4), 0)
+    assert 0 < len(pool.retain) < RETAIN
+    exact = SamplesConfig(forget=3, retain=len(pool.retain), min_events=4)
+    assert draw_samples(RATED, part, exact, 0) == pool
+    with pytest.raises(InputError, match=r"users were asked for"):
+        draw_samples(RATED, part, SamplesConfig(forget=3, retain=len(pool.retain) + 1, min_events=4), 0)
 
 
 @pytest.mark.skipif(not (SHARED / "ml-1m").exists(), reason="real data is not at hand (set VESTIGE_TEST_DATA)")

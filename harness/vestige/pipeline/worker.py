@@ -17,12 +17,12 @@ import sys
 import threading
 import time
 import traceback
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from vestige.errors import StoreError, VestigeError
+from vestige.quiet import quiet_warnings
 
 Answer = Callable[[dict[str, Any]], None]
 
@@ -51,7 +51,7 @@ def main() -> None:
     jobs: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
 
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
+    quiet_warnings()
     for module in PRELOADED:
         importlib.import_module(module)
     from vestige import plugins

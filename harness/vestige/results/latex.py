@@ -27,7 +27,7 @@ ESCAPES = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': "''",
+    '"': "{''}",
     "[": "{[}",
     "]": "{]}",
     "`": r"\textasciigrave{}",
@@ -38,7 +38,8 @@ ESCAPES = {
     "\u2264": r"$\leq$",
     "\u2265": r"$\geq$",
 }
-"""Brackets too, since one that follows the end of a line would be read as its argument."""
+"""Brackets too, since one that follows the end of a line would be read as its argument; and a quotation mark in braces,
+so that it does not run together with an apostrophe."""
 
 BASE, GOLD = "base", "gold"
 
