@@ -1,5 +1,6 @@
 """A withdrawn item is gone for everybody: from training, from histories, and from what is asked for."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from vestige.methods import Budget
 from vestige.pipeline.tasks import make_task
 from vestige.progress import silent
 
-DATA = world()
+DATA = replace(world(), notes={})  # as if the source had told the times
 LAST = HoldoutConfig()
 FREE = hold_out(DATA, LAST) == Part.RETAINED
 COUNTS = np.bincount(DATA.item[FREE], minlength=DATA.n_items)
