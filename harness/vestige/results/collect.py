@@ -222,6 +222,9 @@ def _write_table(tables: list[pa.Table], file: Path) -> None:
     if not tables:
         file.unlink(missing_ok=True)
         return
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.concat_tables(tables).combine_chunks(), sink, compression="zstd")
+    table, sink = pa.concat_tables(tables).combine_chunks(), pa.BufferOutputStream()
+    # Users ascend within a measurement, so their differences take half of the room.
+    users = {"user": "DELTA_BINARY_PACKED"} if "user" in table.column_names else None
+    words = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
+    pq.write_table(table, sink, compression="zstd", use_dictionary=words if users else True, column_encoding=users)
     write_atomically(file, sink.getvalue().to_pybytes())
