@@ -416,6 +416,8 @@ def _settings(texts: list[str] | None) -> dict[str, Any]:
         key, sign, value = text.partition("=")
         if not sign or not key.strip():
             raise InputError(f"--set {text}: KEY=VALUE is needed, as in --set lora_r=8.")
+        if key.strip() in ("name", "preset"):
+            raise InputError(f"--set {text}: this is no setting; there is an option of its own for it.")
         try:
             out[key.strip()] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:

@@ -118,23 +118,6 @@ class Manifest(Config):
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A folder that a step wrote, ready to be asked.
-
-    Attributes:
-        folder: Where it lies.
-        manifest: How it was made.
-        scorer: The model: a recommender, or what a method made of one.
-        base: The folder of the base; for a base its own.
-    """
-
-    folder: Path
-    manifest: Manifest
-    scorer: Scorer
-    base: Path
-
-
-@dataclass(frozen=True)
 class Source:
     """The data that a model was made from, read again.
 
@@ -207,9 +190,13 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
         (partial / MODEL).mkdir()
         yield partial
         partial.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
+        if folder.exists():  # what was there goes only when all of the new one is in its place
+            old = folder.with_name(f"{partial.name}.old")
+            folder.rename(old)
+            partial.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            partial.rename(folder)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written ({error.strerror or error}).") from error
     finally:
@@ -218,7 +205,7 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Writes `vestige.json`."""
-    text = json.dumps(manifest.model_dump(mode="json", exclude_defaults=False), indent=1, ensure_ascii=False)
+    text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
@@ -285,8 +272,8 @@ def open_model(
     device: str,
     base: Path | None = None,
     settings: Mapping[str, Any] | None = None,
-) -> Opened:
-    """The model of a folder.
+) -> Scorer:
+    """The model of a folder: a recommender, or what a method made of one.
 
     Args:
         folder: What a step wrote.
@@ -302,16 +289,16 @@ def open_model(
     manifest = read_manifest(folder)
     where = str(folder / MANIFEST)
     if manifest.made_by == "train":
-        return Opened(folder, manifest, _recommender(folder, manifest, source, plugins, device, settings), folder)
+        return open_recommender(folder, source, plugins, device, settings)
     assert manifest.base is not None and manifest.method is not None
     base = checked_base(folder, manifest, base)
     table = PluginTable(name=manifest.method.name, **manifest.method.config)
     chosen = choose(plugins, MethodSpec, table, f"{where}: method")
     method: Method = chosen.spec.load()(chosen.config)
     if isinstance(method, Loads):
-        recommender = _recommender(base, read_manifest(base), source, plugins, device, settings)
-        return Opened(folder, manifest, method.load(folder / MODEL, recommender), base)
-    return Opened(folder, manifest, _recommender(folder, manifest, source, plugins, device, settings), base)
+        recommender = open_recommender(base, source, plugins, device, settings)
+        return method.load(folder / MODEL, recommender)
+    return open_recommender(folder, source, plugins, device, settings)
 
 
 def checked_base(folder: Path, manifest: Manifest, base: Path | None) -> Path:
@@ -331,16 +318,12 @@ def checked_base(folder: Path, manifest: Manifest, base: Path | None) -> Path:
     return found
 
 
-def _recommender(
-    folder: Path,
-    manifest: Manifest,
-    source: Source,
-    plugins: Plugins,
-    device: str,
-    settings: Mapping[str, Any] | None,
+def open_recommender(
+    folder: Path, source: Source, plugins: Plugins, device: str, settings: Mapping[str, Any] | None = None
 ) -> Recommender:
-    where = f"{folder / MANIFEST}: recommender"
+    """The recommender that a folder holds, as `train`, or a method that changes its weights, wrote it."""
+    manifest = read_manifest(folder)
     table = PluginTable(name=manifest.recommender.name, **{**manifest.recommender.config, **(settings or {})})
-    chosen = choose(plugins, RecommenderSpec, table, where)
+    chosen = choose(plugins, RecommenderSpec, table, f"{folder / MANIFEST}: recommender")
     model: Recommender = chosen.spec.load().load(folder / MODEL, chosen.config, source.catalogue, device)
     return model

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Row:
 
     Attributes:
         metric, view: Its name.
-        model: `base`, `unlearned` or `gold`.
+        model: `base`, `unlearned`, `gold` or `control`.
         value, interval: With its 95 % interval over users; None where it could not be measured, and `note` says why.
         users, queries: How many were asked.
         note: What must be known about it.
@@ -172,6 +173,8 @@ def attack(
         InputError: A model or the data cannot be used, or the models do not belong together.
     """
     sample = sample or Sample()
+    if models.control is not None and models.gold is None:
+        raise InputError("--control-model: a second gold needs a first one; give --gold-model too.")
     bench = _Bench(models, plugins, place, machine or Machine(), {})
     split, unseen = _with_members(bench.source, bench.split)
     views = views_module.build(bench.source.data, split, sample.seed)
@@ -182,16 +185,18 @@ def attack(
         )
     views = Views(asked, {view: (view, np.arange(len(queries))) for view, queries in asked.items()}, views.events)
     # The unit is a user, whatever is forgotten. Nobody tossed a coin: gold's AUC says what no memory comes to.
-    split = replace(_paired(bench.source, split, views), kind="users", exchangeable=True)
-    views = bench.sampled(views, replace(sample, retain=None))
+    split = replace(_paired(bench.source, split, views, sample), kind="users", exchangeable=True)
+    views = _of_pairs(views, split)
     roles = bench.scored(views, progress)
     found: list[Row] = []
     for name in bench.models:
         context = bench.context(roles, roles[name], split, views, sample.seed)
         measurements = [m for m in bench.metric("membership", {}).measure(context) if _is_told(m)]
         found += _rows(context, name, measurements, bench.gold is not None)
+    pairs = len(split.forget_users)
     remarks = [
-        f"F is told from {unseen}, {len(views.queries['unseen_train'])} queries against {len(views.queries['forget'])}."
+        f"F is told from {unseen}: {pairs} pairs of users{' (a sample)' if sample.users == pairs else ''}, "
+        f"{len(views.queries['forget'])} queries against {len(views.queries['unseen_train'])}."
     ]
     if unseen == HELD_OUT:
         remarks.append(
@@ -223,7 +228,7 @@ class _Bench:
         self.split = split_of(self.source, original, models.original, unlearned.forgotten, models.unlearned)
 
         def opened(folder: Path) -> Scorer:
-            return open_model(folder, self.source, plugins, device, models.original, settings).scorer
+            return open_model(folder, self.source, plugins, device, models.original, settings)
 
         self.models: dict[str, Scorer] = {"base": opened(models.original), "unlearned": opened(models.unlearned)}
         self.gold = models.gold
@@ -243,6 +248,10 @@ class _Bench:
             raise InputError(f"{folder}: a gold is a training, as `vestige train --exclude` writes it.")
         if (manifest.data.content_hash, manifest.data.holdout) != (original.data.content_hash, original.data.holdout):
             raise InputError(f"{folder}: it was trained on other data, or another holdout, than {original_folder}.")
+        if (manifest.recommender, manifest.passes) != (original.recommender, original.passes):
+            raise InputError(
+                f"{folder}: it was trained with other settings than {original_folder}; train it with the same."
+            )
         left = excluded_events(self.source, manifest, folder)
         wanted = np.union1d(self.split.events(Part.FORGET), self.split.events(Part.UNSEEN))
         if not np.array_equal(left, wanted):
@@ -296,7 +305,10 @@ class _Bench:
             }
             router = scorer.parts().router if isinstance(scorer, Composite) else None
             nothing = CostOf(0.0, None, 0, 0, 0, 0.0)
-            out[name] = Subject(name, scores, nothing, router.threshold if router else None, lambda s=scorer: s)  # type: ignore[misc]
+            threshold = router.threshold if router else None
+            # A second gold is what boards call recheck: it calibrates others, and is itself calibrated by gold.
+            role = "recheck" if name == "control" else name
+            out[name] = Subject(role, scores, nothing, threshold, partial(_itself, scorer))
         return out
 
     def context(
@@ -330,8 +342,11 @@ def _with_members(source: Source, split: Split) -> tuple[Split, str]:
     return replace(split, part=part), HELD_OUT
 
 
-def _paired(source: Source, split: Split, views: Views) -> Split:
-    """The split with users of F and T in pairs: everybody with themselves, or with one whose history is as long."""
+def _paired(source: Source, split: Split, views: Views, sample: Sample) -> Split:
+    """The split with users of F and T in pairs: everybody with themselves, or with one whose history is as long.
+
+    Of a sample, at most so many pairs.
+    """
     forget, unseen = (np.unique(views.users(view)) for view in ("forget", "unseen_train"))
     if np.isin(unseen, forget).all():
         forget = unseen
@@ -339,13 +354,33 @@ def _paired(source: Source, split: Split, views: Views) -> Split:
         length = np.log1p(training_counts(source.data, split.part))
         rows, columns = linear_sum_assignment(np.abs(length[forget][:, None] - length[unseen][None, :]))
         forget, unseen = forget[rows], unseen[columns]
+    if sample.users is not None:
+        drawn = np.sort(seeds.generator(sample.seed, "sample", "pairs").permutation(len(forget))[: sample.users])
+        forget, unseen = forget[drawn], unseen[drawn]
     return replace(split, forget_users=forget.astype(np.int32), unseen_users=unseen.astype(np.int32))
+
+
+def _of_pairs(views: Views, split: Split) -> Views:
+    """The queries of the users who are in a pair."""
+    rows = {
+        view: np.flatnonzero(np.isin(views.users(view), users))
+        for view, users in (("forget", split.forget_users), ("unseen_train", split.unseen_users))
+    }
+    return Views(
+        {view: views.queries[view].take(own) for view, own in rows.items()},
+        {view: (view, np.arange(len(own))) for view, own in rows.items()},
+        {view: views.events[view][own] for view, own in rows.items()},
+    )
 
 
 def _is_told(measurement: Measurement) -> bool:
     """Whether it belongs to an attack that can be made with a few models: others need shadows or a second world."""
     name = measurement.metric.removesuffix(":vs_gold")
     return name in ATTACKS and (measurement.value is not None or name != "auc_calibrated")
+
+
+def _itself(scorer: Scorer) -> Scorer:
+    return scorer
 
 
 def _named(progress: Progress, name: str) -> Callable[..., None]:

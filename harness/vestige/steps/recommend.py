@@ -59,7 +59,7 @@ def recommend(
     source = read_data(manifest.data, plugins, place, str(folder / MANIFEST))
     rows = _read_histories(histories, source.catalogue)
     device = (machine or Machine()).start()
-    scores = open_model(folder, source, plugins, device, base).scorer.score(rows.anonymous())
+    scores = open_model(folder, source, plugins, device, base).score(rows.anonymous())
     shown = scores.astype(np.float64)
     shown[np.repeat(np.arange(len(rows)), rows.lengths), rows.items] = -np.inf
     order = np.argsort(-shown, axis=1, kind="stable")[:, :k]

@@ -1,10 +1,11 @@
 """What all steps share: devices and threads, and what a step cost."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from vestige.errors import InputError
 from vestige.pipeline.resources import peak_bytes, reset_peak
 
 ValueT = TypeVar("ValueT")
@@ -37,14 +38,15 @@ class Machine:
 
 
 def timed(work: Callable[[], ValueT]) -> tuple[ValueT, dict[str, float | None]]:
-    """What `work` returns, with the seconds and the peak of memory that it took."""
+    """What `work` returns, with the seconds and the peak of memory that it took.
+
+    Raises:
+        InputError: It diverged, which is a matter of its settings.
+    """
     reset_peak()
     start = time.perf_counter()
-    made = work()
+    try:
+        made = work()
+    except FloatingPointError as error:
+        raise InputError(str(error)) from error
     return made, {"seconds": time.perf_counter() - start, "peak_bytes": peak_bytes()}
-
-
-def ratio(cost: Mapping[str, float | None], to: Mapping[str, float | None], key: str) -> float | None:
-    """`cost[key] / to[key]`, or None where one of them is not known or not above 0."""
-    ours, theirs = cost.get(key), to.get(key)
-    return None if ours is None or theirs is None or theirs <= 0 else ours / theirs

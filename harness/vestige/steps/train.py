@@ -152,7 +152,9 @@ def _choose_recommender(
                 f"--model_name_or_path: recommender {name!r} starts from no checkpoint; "
                 + (f"its presets are {', '.join(sorted(spec.presets))}." if spec.presets else "leave the option out.")
             )
-    return choose(plugins, RecommenderSpec, PluginTable(name=name, preset=preset, **values), "--recommender")
+    chosen = choose(plugins, RecommenderSpec, PluginTable(name=name, preset=preset, **values), "--recommender")
+    files = {key: str(place.resolve()) for key, place in chosen.config.places().items()}
+    return Chosen(chosen.spec, chosen.config.model_copy(update=files))
 
 
 def _excluded(source: Source, file: Path, drop: bool, copy: str, folder: Path) -> tuple[Left, IntArray]:

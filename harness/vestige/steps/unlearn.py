@@ -34,7 +34,7 @@ from vestige.steps.manifest import (
     PluginUse,
     Source,
     new_folder,
-    open_model,
+    open_recommender,
     read_data,
     read_manifest,
     relative,
@@ -107,7 +107,7 @@ def unlearn(
         source = read_data(manifest.data, plugins, place, str(base / MANIFEST))
         left = _what_to_forget(source, asked, seed, folder)
         split = split_of(source, manifest, base, left, folder)
-        recommender = open_model(base, source, plugins, device).scorer
+        recommender = open_recommender(base, source, plugins, device)
         task = make_task(
             source.data,
             split,
