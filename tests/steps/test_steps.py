@@ -226,6 +226,8 @@ def test_gold_adds_differences_and_without_it_a_remark_says_what_is_missing(made
     assert "unlearned − gold" not in without.stdout
     done = good(run("evaluate", *models("--gold_model", "gold", "--output", "gold.csv")))
     assert "unlearned − gold" in done.stdout
+    assert "sent to the side memory: retain " in done.stdout
+    assert "base does not surely remember" in done.stdout  # four passes over next to nothing
     found = table(made / "gold.csv")
     difference = found["hit@10", "forget", "unlearned"] - found["hit@10", "forget", "gold"]
     assert found["hit@10:vs_gold", "forget", "unlearned"] == pytest.approx(difference)
@@ -275,6 +277,9 @@ def test_a_base_that_remembers_is_told_apart_and_gold_is_not(root: Path, run: Ru
     words = ("--method", "do_nothing", "--threads", "1", "--forget_samples", "forget.txt")
     good(run("unlearn", "--model", "base-n", "--output", "nothing-n", *words))
     told = ("--original_model", "base-n", "--unlearned_artifacts", "nothing-n", "--gold_model", "gold-n")
+    shown = good(run("evaluate", *told[:2], "--unlearned_model", "nothing-n", *told[4:], "--threads", "1")).stdout
+    assert "base does not surely remember" not in shown
+    assert "side memory" not in shown  # do_nothing has none
     done = good(run("attack", *told, "--threads", "1", "--output", "n.csv"))
     assert "what the base was never trained on" in done.stdout
     found = table(root / "n.csv")

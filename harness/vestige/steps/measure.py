@@ -142,7 +142,10 @@ def evaluate(
         context = bench.context(roles, roles[name], bench.split, views, sample.seed)
         found += _rows(context, name, bench.metric("ranking", {"k": tuple(k)}).measure(context), bench.gold is not None)
     remarks = [_size(views, sample)] if sample.users or sample.retain else []
-    if bench.gold is None:
+    remarks += _routed(roles["unlearned"], views)
+    if bench.gold is not None:
+        remarks += _remembers(found, f"hit@{k[0]}")
+    else:
         remarks.append("no gold was given: whether forgetting is right cannot be said; train one with train --exclude.")
     return Measured(tuple(found), tuple(remarks))
 
@@ -395,6 +398,29 @@ def _rows(context: Context, model: str, measurements: Iterable[Measurement], has
             continue
         users = context.views.users(m.view) if m.view in context.views.rows else np.zeros(0, dtype=np.int64)
         yield Row(m.metric, m.view, model, m.value, m.interval, len(np.unique(users)), len(users), m.note)
+
+
+def _routed(unlearned: Subject, views: Views) -> list[str]:
+    """How much of each view the side memory answered: all else is the base's own answer."""
+    if unlearned.threshold is None:
+        return []
+    shares = []
+    for view, (parent, own) in views.rows.items():
+        if len(own):
+            share = float((unlearned.scores[parent].router[own] >= unlearned.threshold).mean())
+            shares.append(f"{view} {100 * share:.1f} %")
+    return [f"sent to the side memory: {', '.join(shares)}; all else is base's own answer."]
+
+
+def _remembers(rows: Sequence[Row], metric: str) -> list[str]:
+    """A warning where base does not surely remember what was forgotten, so that there is nothing to forget."""
+    gap = next(row for row in rows if (row.metric, row.view, row.model) == (f"{metric}:vs_gold", "forget", "base"))
+    if gap.interval is None or gap.interval[0] > 0:
+        return []
+    return [
+        f"base does not surely remember what was forgotten ({metric} on forget is {gap.value:.4f} above gold's, "
+        f"{gap.interval[0]:.4f} to {gap.interval[1]:.4f}), so forgetting cannot show; train base and gold for longer."
+    ]
 
 
 def _size(views: Views, sample: Sample) -> str:
