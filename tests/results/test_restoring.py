@@ -6,10 +6,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from tests.conftest import ROOT
+from vestige.errors import InputError
 from vestige.results.cells import cell
-from vestige.results.restoring import read_restored
+from vestige.results.restoring import read_restored, stated
+from vestige.results.sections import attack_columns
+from vestige.results.verdicts import warnings
 
 BOARD = ROOT / "leaderboards" / "ml-100k"
 
@@ -21,6 +25,37 @@ def test_restored_intervals_are_those_of_the_committed_table() -> None:
         for name in ("hit@10/retain", "ndcg@10/retain", "distance/forget"):
             shown = cell(results, label, name)
             assert "[" in shown and shown in table, (label, name, shown)
+
+
+@pytest.mark.parametrize("board", ["ml-100k", "ml-1m-users", "quickstart"])
+def test_attacks_say_of_accepted_results_what_they_said_of_the_run(board: str) -> None:
+    """An AUC is no mean over users; without its interval it would be shown as one without power."""
+    results = read_restored(ROOT / "leaderboards" / board / "accepted")
+    table = (ROOT / "leaderboards" / board / "leaderboard.md").read_text()
+    for name in attack_columns(results):
+        for label in ("do_nothing", "retrain", "control"):
+            shown = cell(results, label, name)
+            assert "[" in shown or shown == "—", (label, name)
+            assert shown in table, (label, name, shown)
+    said = next((line for line in warnings(results) if line.startswith("NO POWER")), "")
+    assert "calibrated" not in said or board == "quickstart"
+
+
+def test_a_table_of_other_results_says_nothing(tmp_path: Path) -> None:
+    results = read_restored(BOARD / "accepted")
+    name = "auc_raw/forget"
+    pooled = results.pooled("do_nothing", name)
+    assert pooled is not None and pooled.value is not None
+    file = tmp_path / "leaderboard.csv"
+    head = f"label,{name},{name}:low,{name}:high\ndo_nothing,"
+    file.write_text(f"{head}{pooled.value!r},0.25,0.75\n")
+    assert stated(results, file) == {("do_nothing", name): (0.25, 0.75)}
+    file.write_text(f"{head}{pooled.value + 0.01!r},0.25,0.75\n")
+    assert stated(results, file) == {}
+    assert stated(results, tmp_path / "none.csv") == {}
+    file.write_text(f"{head}{pooled.value!r},a half,0.75\n")
+    with pytest.raises(InputError, match=r"leaderboard\.csv: this is no table of a board"):
+        stated(results, file)
 
 
 def test_what_is_not_the_mean_of_its_users_is_not_restored(tmp_path: Path) -> None:
