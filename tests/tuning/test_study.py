@@ -172,6 +172,10 @@ def test_a_run_on_a_seed_of_the_study_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_tables_say_how_a_row_was_tuned_and_others_say_nothing(tmp_path: Path) -> None:
+    (kept,) = about_of(board_with(tmp_path / "c", USING), ())["tuned"]
+    assert kept["set"] == []
+    (kept,) = about_of(board_with(tmp_path / "d", USING + "batch_size = 7\n"), ())["tuned"]
+    assert kept["set"] == ["batch_size"] and kept["settings"] == SETTINGS
     board = board_with(tmp_path / "b", USING + "beta = 3.0\n")
     about = about_of(board, ())
     (kept,) = about["tuned"]

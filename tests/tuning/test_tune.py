@@ -169,6 +169,21 @@ def test_a_board_runs_with_the_settings_of_its_study(made: Made, tmp_path: Path)
     assert refused.returncode == 2 and "on the seed 1, which is one of the board's" in refused.stderr
 
 
+def test_trials_stand_on_what_the_boards_row_sets(made: Made, tmp_path: Path) -> None:
+    _, cache, file, _ = made
+    row = '\n[[method]]\nname = "grad_diff"\nbatch_size = 16\nsteps = 60\n'
+    board = small(tmp_path / "small", rows(), BOARD + row)
+    done = tune(board, tmp_path / "out", cache, "--method", "grad_diff", "--trials", 2)
+    assert done.returncode == 0, done.stderr
+    study = json.loads((tmp_path / "out" / "tuning" / "grad_diff.json").read_bytes())
+    own, drawn = (trial["settings"] for trial in study["trials"])
+    assert own == {"learning_rate": 5e-4, "forget_weight": 0.2, "steps": 60}
+    assert study["method"]["config"]["batch_size"] == 16 and study["method"]["config"]["steps"] == 60
+    elsewhere = json.loads(file.read_bytes())["trials"]
+    # The same settings are drawn as without a row, but they are tried on other batches.
+    assert drawn == elsewhere[1]["settings"] and study["trials"][1]["flops"] < elsewhere[1]["flops"]
+
+
 FRAGILE = """
 import pydantic
 import torch

@@ -46,6 +46,7 @@ class Tuned:
     Attributes:
         board: With the study's seeds, as `tuning_board` makes it.
         preset: Of the method, on which the trials stand.
+        given: Settings that the board's row of the method has; they stand over the preset's, under those of a trial.
         limits: Seconds and MiB that a trial may take; a failure is remembered for these.
     """
 
@@ -55,7 +56,12 @@ class Tuned:
     store: Store
     method: MethodSpec
     preset: str | None
+    given: Mapping[str, Any]
     limits: tuple[float | None, int | None]
+
+    def values(self, settings: Mapping[str, Scalar]) -> dict[str, Any]:
+        """What the method's config is made of in a trial of these settings."""
+        return configs.preset_values(self.method.presets, self.preset, {**self.given, **settings}, "--method")
 
 
 def free_seeds(board: Board, asked: Sequence[int] | None) -> tuple[int, ...]:
@@ -77,6 +83,12 @@ def free_seeds(board: Board, asked: Sequence[int] | None) -> tuple[int, ...]:
         if asked.count(seed) > 1:
             raise InputError(f"--seed {seed}: every seed must stand once.")
     return tuple(asked)
+
+
+def row_settings(board: Board, method: str, preset: str | None) -> dict[str, Any]:
+    """What the board's first row of a method and preset sets itself; nothing where there is no such row."""
+    rows = (table.settings() for table in board.config.method if (table.name, table.preset) == (method, preset))
+    return next(rows, {})
 
 
 def tuning_board(board: Board, plugins: Plugins, study_seeds: Sequence[int]) -> Board:
@@ -106,7 +118,7 @@ def tuning_board(board: Board, plugins: Plugins, study_seeds: Sequence[int]) -> 
 
 
 def tune(tuned: Tuned, trials: int, run: Run) -> Study:
-    """The study of so many trials; the first one has the method's own settings (those of the preset).
+    """The study of so many trials; the first one has the settings of the board's row, else the method's own.
 
     Args:
         run: Called with jobs that are missing in the store, several times.
@@ -153,9 +165,8 @@ def _references(tuned: Tuned, run: Run) -> list[Cell]:
 
 
 def _own_settings(tuned: Tuned) -> dict[str, Scalar]:
-    """What the preset, or else the method's defaults, say about the settings that are searched for."""
-    values = configs.preset_values(tuned.method.presets, tuned.preset, {}, "--method")
-    config = configs.validate(tuned.method.config, values, f"the method {tuned.method.name!r}")
+    """What the board's row, else the preset, else the method's defaults say of the settings that are searched for."""
+    config = configs.validate(tuned.method.config, tuned.values({}), f"the method {tuned.method.name!r}")
     own = config.model_dump(mode="json")
     return {name: own[name] for name in tuned.method.search}
 
@@ -165,9 +176,8 @@ def _try(tuned: Tuned, settings: Sequence[Mapping[str, Scalar]], first: int, run
     refused: dict[int, Trial] = {}
     methods: dict[int, ChosenMethod] = {}
     for number, values in enumerate(settings, start=first):
-        base = configs.preset_values(tuned.method.presets, tuned.preset, values, "--method")
         try:
-            config = configs.validate(tuned.method.config, base, f"trial {number}")
+            config = configs.validate(tuned.method.config, tuned.values(values), f"trial {number}")
         except InputError as error:
             refused[number] = Trial(number=number, settings=dict(values), status="config_error", message=str(error))
         else:
@@ -256,8 +266,7 @@ def _study(tuned: Tuned, budget: int, sampler: str, trials: tuple[Trial, ...], r
     origin = tuned.plugins.origin(spec)
     best = best_of(trials)
     roles = [cell.job.payload["roles"] for cell in references]
-    preset = configs.preset_values(spec.presets, tuned.preset, {}, "--method")
-    settings = configs.validate(spec.config, preset, f"the method {spec.name!r}")
+    settings = configs.validate(spec.config, tuned.values({}), f"the method {spec.name!r}")
     return Study(
         board=board.name,
         method=describe_portably(spec, settings),
