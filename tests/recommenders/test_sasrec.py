@@ -62,7 +62,7 @@ def test_only_the_last_window_counts() -> None:
 
 
 def test_windows_show_no_target_before_it_is_asked() -> None:
-    batch = MODEL.windows(sequences([list(range(12)), [5, 6], [9, 8]]), np.asarray([4, 0, 1]))
+    batch = MODEL.windows(sequences([list(range(12)), [5, 6], [9, 8]]), np.asarray([4, 0, 1]), np.asarray([6, 2, 1]))
     assert batch.targets.tolist() == [[4, 5, 6, 7, 8, 9], [5, 6] + [IGNORED] * 4, [8] + [IGNORED] * 5]
     assert batch.tokens[0].tolist() == [3, 4, 5, 6, 7, 8]
     assert batch.tokens[1, :2].tolist() == [ITEMS, 5] and batch.tokens[2, 0] == 9
@@ -76,7 +76,7 @@ def test_windows_show_no_target_before_it_is_asked() -> None:
 
 @pytest.mark.parametrize("history", [[7], [7, 8, 9], [4, 5, 6, 7, 8]])
 def test_scoring_agrees_with_the_training_view(history: list[int]) -> None:
-    batch = MODEL.windows(sequences([[*history, 10]]), np.asarray([0]))
+    batch = MODEL.windows(sequences([[*history, 10]]), np.asarray([0]), np.asarray([len(history) + 1]))
     with torch.inference_mode():
         forced = torch.log_softmax(MODEL.module.project(MODEL.module(batch.tokens))[0, len(history)], dim=-1)
     assert MODEL.score(sequences([history]))[0] == pytest.approx(forced.numpy(), abs=1e-5)
@@ -84,7 +84,7 @@ def test_scoring_agrees_with_the_training_view(history: list[int]) -> None:
 
 def test_a_history_of_a_whole_window_is_read_as_a_later_window_was_trained() -> None:
     history = [4, 5, 6, 7, 8, 9]
-    batch = MODEL.windows(sequences([[*history, 10]]), np.asarray([1]))
+    batch = MODEL.windows(sequences([[*history, 10]]), np.asarray([1]), np.asarray([6]))
     assert batch.tokens[0].tolist() == history
     with torch.inference_mode():
         forced = torch.log_softmax(MODEL.module.project(MODEL.module(batch.tokens))[0, -1], dim=-1)

@@ -63,7 +63,7 @@ def test_only_the_last_context_and_recent_items_count() -> None:
 
 def test_windows_show_no_target_before_it_is_asked() -> None:
     rows = sequences([list(range(12)), [5, 6]])
-    batch = MODEL.windows(rows, np.asarray([4, 0]))
+    batch = MODEL.windows(rows, np.asarray([4, 0]), np.asarray([6, 2]))
     assert batch.targets.tolist() == [[4, 5, 6, 7, 8, 9], [5, 6] + [IGNORED] * 4]
     assert batch.decoder[0].tolist() == [0, *(i + FIRST_ITEM for i in [4, 5, 6, 7, 8])]
     assert batch.encoder[0].tolist() == [*(i + FIRST_ITEM for i in [0, 1, 2, 3]), 1]
@@ -83,7 +83,7 @@ def test_every_transition_can_be_touched() -> None:
 def test_scoring_agrees_with_the_training_view() -> None:
     """One decoder step on the last items is what teacher forcing computes at that position."""
     history = [7, 8, 9]
-    batch = MODEL.windows(sequences([[*history, 10]]), np.asarray([0]))
+    batch = MODEL.windows(sequences([[*history, 10]]), np.asarray([0]), np.asarray([4]))
     forced = torch.log_softmax(MODEL.token_logits(batch.encoder, batch.decoder)[0, 3], dim=-1)
     assert MODEL.score(sequences([history]))[0] == pytest.approx(forced.detach().numpy(), abs=1e-5)
 

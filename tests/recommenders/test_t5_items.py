@@ -104,7 +104,7 @@ def test_items_that_begin_alike_are_told_apart() -> None:
 def test_training_forces_every_token_of_a_name() -> None:
     model = model_of("sequential")
     rows = sequences([[0, 5, 9], [7]])
-    batch = model.windows(rows, np.asarray([0, 0]))
+    batch = model.windows(rows, np.asarray([0, 0]), np.asarray([3, 1]))
     said = [int(model.codes.answers[answer]) for answer in batch.targets[0] if answer != IGNORED]
     assert model.vocabulary.tokenizer.decode(said).replace(" ", "") == "100110061010"
     assert batch.decoder[0].tolist() == [PAD, *said[:-1]]

@@ -25,7 +25,7 @@ from vestige.progress import Progress
 from vestige.recommenders.contract import Catalogue, FitReport, FloatArray, Transitions
 from vestige.recommenders.sasrec_config import SASRecConfig
 from vestige.recommenders.torch_tools import autocast, resolve_device
-from vestige.recommenders.training import IGNORED, Training, descend
+from vestige.recommenders.training import IGNORED, Training, descend, draw_windows
 
 WEIGHTS = "model.safetensors"
 
@@ -169,18 +169,16 @@ class SASRec:
 
     def batch(self, sequences: Sequences, rng: np.random.Generator) -> Windows:
         """One random window of every sequence."""
-        starts = rng.integers(0, np.maximum(sequences.lengths - self.config.window, 0) + 1)
-        return self.windows(sequences, starts)
+        return self.windows(sequences, *draw_windows(sequences.lengths, self.config.window, self.config.coverage, rng))
 
-    def windows(self, sequences: Sequences, starts: IntArray) -> Windows:
-        """The windows that begin at position `starts` [rows] of every sequence."""
+    def windows(self, sequences: Sequences, starts: IntArray, sizes: IntArray) -> Windows:
+        """The windows of `sizes` items from position `starts` on, both [rows], of every sequence."""
         rows = np.arange(len(sequences))
-        inside = np.minimum(sequences.lengths - starts, self.config.window)
-        targets = padded(sequences.slices(rows, starts, inside), int(inside.max(initial=1)), IGNORED)
+        targets = padded(sequences.slices(rows, starts, sizes), int(sizes.max(initial=1)), IGNORED)
         begin = len(self.catalogue)
         tokens = np.full_like(targets, begin)
         tokens[:, 1:] = np.where(targets[:, :-1] >= 0, targets[:, :-1], begin)
-        later = np.flatnonzero((starts > 0) & (inside > 0))
+        later = np.flatnonzero((starts > 0) & (sizes > 0))
         tokens[later, 0] = sequences.items[sequences.offsets[later] + starts[later] - 1]
         return Windows(self._tensor(tokens), self._tensor(targets))
 

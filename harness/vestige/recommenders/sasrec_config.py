@@ -1,5 +1,7 @@
 """The settings of the SASRec recommender, without importing torch."""
 
+from typing import Literal
+
 import pydantic
 
 from vestige.configs import Config
@@ -12,6 +14,7 @@ class SASRecConfig(Config):
         d_model, d_ff, layers, heads: The shape.
         dropout: On embeddings, attention weights and both residual branches.
         passes: One random window of every sequence is a pass.
+        coverage: As of `t5`.
         window: Items that the model looks back on; a longer history is cut to its last `window`.
         batch_size, learning_rate, weight_decay, clip: AdamW with linear warm-up and decay, gradients clipped.
         score_batch_size: Queries scored at once.
@@ -24,6 +27,7 @@ class SASRecConfig(Config):
     heads: int = pydantic.Field(2, ge=1)
     dropout: float = pydantic.Field(0.2, ge=0, lt=1)
     passes: int = pydantic.Field(100, ge=1)
+    coverage: Literal["inside", "even"] = "inside"
     window: int = pydantic.Field(50, ge=1)
     batch_size: int = pydantic.Field(32, ge=1)
     learning_rate: float = pydantic.Field(2e-3, gt=0)

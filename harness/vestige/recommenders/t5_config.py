@@ -15,7 +15,7 @@ INDEXES = ("tokens", "sequential", "random", "collaborative")
 
 SHAPE = ("d_model", "d_ff", "layers", "heads")
 
-LATER = ("init", "items", "prompt", "beams")
+LATER = ("init", "items", "prompt", "beams", "coverage")
 """Settings that came later: at their defaults they are left out, so that older records stay comparable."""
 
 
@@ -33,6 +33,9 @@ class T5RecommenderConfig(Config):
         dropout: Of T5; it halves the speed on a CPU.
         init_scale: T5's `initializer_factor`; in a checkpoint, the spread of new tokens' rows as a share of the old's.
         passes: One random window of every sequence is a pass.
+        coverage: Where windows lie. `inside`: within the sequence, so that its ends are in few of them.
+            `even`: they may hang over both ends, so that every interaction is in as many; a window of a sequence that
+            fits into one is the sequence either way.
         window, context: Items the decoder predicts, and items before them that the encoder reads.
         recent: The last items of a history that go into the decoder when it is scored; with `window` 1 and `recent` 0
             the encoder reads all of it and the decoder says one item.
@@ -54,6 +57,7 @@ class T5RecommenderConfig(Config):
     dropout: float = pydantic.Field(0.0, ge=0, lt=1)
     init_scale: float = pydantic.Field(0.2, gt=0)
     passes: int = pydantic.Field(60, ge=1)
+    coverage: Literal["inside", "even"] = "inside"
     window: int = pydantic.Field(30, ge=1)
     context: int = pydantic.Field(50, ge=1)
     recent: int = pydantic.Field(15, ge=0)

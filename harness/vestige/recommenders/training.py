@@ -51,6 +51,25 @@ class Teachable(Protocol[BatchT]):
         ...
 
 
+def draw_windows(lengths: IntArray, window: int, coverage: str, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+    """Where a random window of every sequence begins, and how many of its interactions it holds, both [sequences].
+
+    Args:
+        lengths: Of the sequences.
+        window: Interactions that a window holds at most; a sequence that fits is a window.
+        coverage: `inside`: each place within the sequence is as likely, which the last interaction of n is in once in
+            n − window + 1 draws, and one in the middle `window` times as often. `even`: the window may hang over both
+            ends, and every interaction is in it with probability window / (n + window − 1).
+    """
+    if coverage == "inside":
+        starts = rng.integers(0, np.maximum(lengths - window, 0) + 1)
+        return starts, np.minimum(lengths - starts, window)
+    fits = lengths <= window
+    begins = rng.integers(np.where(fits, 0, 1 - window), np.where(fits, 1, lengths))
+    starts = np.maximum(begins, 0)
+    return starts, np.minimum(begins + window, lengths) - starts
+
+
 def descend(
     model: Teachable[BatchT],
     how: Training,

@@ -32,7 +32,7 @@ from vestige.recommenders.t5.trie import item_log_probs, trie_of
 from vestige.recommenders.t5.vocabulary import Vocabulary
 from vestige.recommenders.t5_config import SCRATCH, T5RecommenderConfig
 from vestige.recommenders.torch_tools import autocast, resolve_device
-from vestige.recommenders.training import IGNORED, Training, descend
+from vestige.recommenders.training import IGNORED, Training, descend, draw_windows
 
 PREFIXES = 4096
 """So many prefixes of names are followed at once, at most, where several tokens spell an item."""
@@ -108,24 +108,23 @@ class T5Recommender:
 
     def batch(self, sequences: Sequences, rng: np.random.Generator) -> Batch:
         """One random window of every sequence."""
-        return self.windows(sequences, self._starts(sequences, rng))
+        return self.windows(sequences, *self._drawn(sequences, rng))
 
-    def windows(self, sequences: Sequences, starts: IntArray) -> Batch:
-        """The windows that begin at position `starts` [rows] of every sequence."""
-        before, inside = self._cut(sequences, starts)
+    def windows(self, sequences: Sequences, starts: IntArray, sizes: IntArray) -> Batch:
+        """The windows of `sizes` items from position `starts` on, both [rows], of every sequence."""
+        before, inside = self._cut(sequences, starts, sizes)
         spelled = self.codes.spell(inside)
         targets = padded(spelled, int(spelled.lengths.max(initial=1)), IGNORED)
         return Batch(self._encoder_input(before), self._tensor(self._shifted(targets)), self._tensor(targets))
 
-    def _starts(self, sequences: Sequences, rng: np.random.Generator) -> IntArray:
-        return rng.integers(0, np.maximum(sequences.lengths - self.config.window, 0) + 1)
+    def _drawn(self, sequences: Sequences, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+        return draw_windows(sequences.lengths, self.config.window, self.config.coverage, rng)
 
-    def _cut(self, sequences: Sequences, starts: IntArray) -> tuple[Sequences, Sequences]:
+    def _cut(self, sequences: Sequences, starts: IntArray, sizes: IntArray) -> tuple[Sequences, Sequences]:
         """What the encoder reads, and the window."""
         rows = np.arange(len(sequences))
         before = np.minimum(starts, self.config.context)
-        inside = np.minimum(sequences.lengths - starts, self.config.window)
-        return sequences.slices(rows, starts - before, before), sequences.slices(rows, starts, inside)
+        return sequences.slices(rows, starts - before, before), sequences.slices(rows, starts, sizes)
 
     def _shifted(self, answers: IntArray) -> IntArray:
         """Token ids that the decoder reads to say `answers`, both [rows, positions]; negative answers are padding."""
@@ -138,9 +137,9 @@ class T5Recommender:
 
     def transitions(self, sequences: Sequences, rng: np.random.Generator) -> Transitions:
         """The transitions of one random window of every sequence, as training draws them."""
-        starts = self._starts(sequences, rng)
-        batch = self.windows(sequences, starts)
-        _, inside = self._cut(sequences, starts)
+        starts, sizes = self._drawn(sequences, rng)
+        batch = self.windows(sequences, starts, sizes)
+        _, inside = self._cut(sequences, starts, sizes)
         row = np.repeat(np.arange(len(inside)), inside.lengths)
         begins = offsets_of(self.codes.lengths[inside.items])  # of every item, over all rows
         last = begins[:-1] - np.repeat(begins[inside.offsets[:-1]], inside.lengths)

@@ -1,0 +1,78 @@
+"""Random windows: where they lie, and how often an interaction is in one."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vestige.data.sequences import sequences
+from vestige.recommenders.contract import Catalogue
+from vestige.recommenders.sasrec import SASRec
+from vestige.recommenders.sasrec_config import SASRecConfig
+from vestige.recommenders.t5 import IGNORED, T5Recommender
+from vestige.recommenders.t5_config import T5RecommenderConfig
+from vestige.recommenders.training import draw_windows
+
+DRAWS = 40_000
+
+
+def covered(length: int, window: int, coverage: str) -> np.ndarray:
+    """[length]: the share of windows that each interaction is in."""
+    starts, sizes = draw_windows(np.full(DRAWS, length), window, coverage, np.random.default_rng(0))
+    edges = np.zeros(length + 1)
+    np.add.at(edges, starts, 1)
+    np.add.at(edges, starts + sizes, -1)
+    return np.cumsum(edges)[:length] / DRAWS
+
+
+@given(
+    lengths=st.lists(st.integers(0, 90), min_size=1, max_size=20),
+    window=st.integers(1, 40),
+    coverage=st.sampled_from(["inside", "even"]),
+    seed=st.integers(0, 99),
+)
+def test_a_window_is_a_piece_of_its_sequence(lengths: list[int], window: int, coverage: str, seed: int) -> None:
+    of = np.asarray(lengths)
+    starts, sizes = draw_windows(of, window, coverage, np.random.default_rng(seed))
+    assert (starts >= 0).all() and (starts + sizes <= of).all()
+    assert (sizes[of > 0] >= 1).all() and (sizes <= window).all()
+    fits = of <= window
+    assert (starts[fits] == 0).all() and (sizes[fits] == of[fits]).all()
+    if coverage == "inside":
+        assert (sizes[~fits] == window).all()
+
+
+@pytest.mark.parametrize(("length", "window"), [(31, 30), (95, 30), (20, 6), (7, 1)])
+def test_even_windows_hold_every_interaction_as_often(length: int, window: int) -> None:
+    share = window / (length + window - 1)
+    error = np.sqrt(share * (1 - share) / DRAWS)
+    assert covered(length, window, "even") == pytest.approx(np.full(length, share), abs=5 * error)
+
+
+def test_windows_inside_hold_the_ends_seldom() -> None:
+    share = covered(95, 30, "inside")
+    assert share[47] == pytest.approx(30 / 66, abs=0.02)
+    assert share[0] == pytest.approx(1 / 66, abs=0.01) and share[-1] == pytest.approx(1 / 66, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["t5", "sasrec"])
+def test_recommenders_are_trained_on_the_windows_that_they_are_set_to(name: str) -> None:
+    """The last interaction of twenty, a window being six: in 1 of 15 windows inside, in 6 of 25 even ones."""
+    rows, catalogue = sequences([list(range(20))] * 2000), Catalogue(tuple(map(str, range(20))))
+    small = {"d_model": 8, "d_ff": 8, "layers": 1, "heads": 1, "window": 6}
+    for coverage, share in (("inside", 1 / 15), ("even", 6 / 25)):
+        settings = {**small, "coverage": coverage}
+        model = (
+            T5Recommender(T5RecommenderConfig(**settings), catalogue)
+            if name == "t5"
+            else SASRec(SASRecConfig(**settings), catalogue)
+        )
+        targets = model.batch(rows, np.random.default_rng(0)).targets
+        assert ((targets == 19).sum() / 2000).item() == pytest.approx(share, abs=0.03)
+        seen = model.transitions(rows, np.random.default_rng(0)).targets
+        assert sorted(seen.tolist()) == sorted(targets[targets != IGNORED].tolist())
+
+
+def test_older_settings_are_described_as_ever() -> None:
+    assert "coverage" not in T5RecommenderConfig().model_dump()
+    assert T5RecommenderConfig(coverage="even").model_dump()["coverage"] == "even"
