@@ -252,6 +252,13 @@ def names() -> None:
     naming(seconds)
 
 
+def routed() -> None:
+    """What the side memory of a dual memory adds to answering; see `benchmarks.routing`."""
+    from benchmarks.routing import routing
+
+    routing()
+
+
 def simulation() -> None:
     """Whether intervals hold the truth as often as they say; see `benchmarks.simulate`."""
     from benchmarks import simulate
@@ -272,6 +279,7 @@ def main() -> None:
         "start-up": start_up,
         "scoring": scoring,
         "naming": names,
+        "routing": routed,
         "overhead": outside_compute,
         "training": lambda: training(arguments.limit),
         "resuming": nothing_to_do,

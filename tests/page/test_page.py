@@ -20,6 +20,18 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this ma
 STRANGE = """fine"tune' <img src=x onerror="document.title='broken'"> </script><b>δοκιμή 忘却</b>"""
 """A row's name that would break out of text, of an attribute and of a script."""
 
+UNDER = {
+    "remarks": [f"`finetune` {STRANGE} hardly **forgets**.", "A second paragraph."],
+    "published": [{"label": STRANGE, "values": {"hit@10/retain": 0.35}, "reason": "Asked <b>otherwise</b>."}],
+    "tuned": [
+        {
+            "label": STRANGE, "seeds": [7], "trials": 8, "failed": 1, "seconds": 20.0, "retrain_seconds": 40.0,
+            "default": 0.1, "chosen": 0.2, "settings": {"learning_rate": 3e-4}, "set": [],
+        }
+    ],
+}  # fmt: skip
+"""What stands under the tables, if a board has it."""
+
 ACCEPTED = ROOT / "leaderboards" / "ml-100k" / "accepted"
 PICTURES = ROOT / "test-output" / "page"
 
@@ -32,6 +44,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in [folder / "board.json", *folder.glob("records/finetune-s?.json")]:
         content = json.loads(file.read_text())
         if "labels" in content:
+            content |= UNDER
             content["labels"] = [STRANGE if label == "finetune" else label for label in content["labels"]]
         else:
             content["identity"]["label"] = STRANGE
@@ -175,12 +188,29 @@ def test_the_users_of_a_chosen_method_are_drawn(opened: Page) -> None:
 def test_strange_names_are_text(opened: Page) -> None:
     assert STRANGE in labels(opened)
     assert opened.title() == "MovieLens-100K, 100 users forgotten – Vestige"
-    assert opened.locator("main img, main b, dialog b").count() == 0
+    assert opened.locator("main img, main b, main strong, dialog b").count() == 0
     opened.locator("#table tbody th button").nth(labels(opened).index(STRANGE)).click()
     assert opened.locator("#record-title").inner_text() == STRANGE
     assert opened.locator("dialog img").count() == 0
     opened.keyboard.press("Escape")
     opened.select_option("#users-method", STRANGE)
+
+
+def test_remarks_studies_and_published_numbers_stand_under_the_table(opened: Page) -> None:
+    sections = opened.locator("section.under")
+    assert sections.locator("h2").all_inner_texts() == [
+        "What to read in it",
+        "How rows were tuned",
+        "Published elsewhere: not comparable with the tables above",
+    ]
+    assert sections.nth(0).locator("p").all_inner_texts() == [
+        f"finetune {STRANGE} hardly forgets.",
+        "A second paragraph.",
+    ]
+    said = [sections.nth(number).locator("tbody tr > *").all_inner_texts() for number in (1, 2)]
+    assert said[0] == [STRANGE, "8 (1 failed)", "20.0", "0.50", "0.1000", "0.2000", "7", "learning_rate 0.0003"]
+    assert said[1] == [STRANGE, "0.3500"]
+    assert sections.nth(2).locator("li").all_inner_texts() == ["Asked <b>otherwise</b>."]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -87,6 +87,15 @@ def test_extends_lays_tables_over_each_other(tmp_path: Path) -> None:
     assert [m.label for m in board.methods] == ["do_nothing", "retrain", "finetune"]
 
 
+def test_remarks_are_said_of_one_boards_results(tmp_path: Path) -> None:
+    below = load(tmp_path / "below", TINY.replace('title = "Tiny"', 'title = "Tiny"\nremarks = ["It forgets."]'))
+    assert below.config.remarks == ("It forgets.",)
+    assert load(tmp_path / "above", 'extends = "../below"\n').config.remarks == ()
+    assert load(tmp_path / "own", 'extends = "../below"\nremarks = ["Not here."]\n').config.remarks == ("Not here.",)
+    with pytest.raises(InputError, match=r"remarks"):
+        load(tmp_path / "empty", 'extends = "../below"\nremarks = [""]\n')
+
+
 def test_another_plugin_does_not_inherit_settings(tmp_path: Path) -> None:
     load(tmp_path / "below", TINY)
     board = load(tmp_path / "above", 'extends = "../below"\n[recommender]\nname = "popularity"\n')

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import pydantic
 
@@ -115,7 +115,7 @@ class PublishedRow(Config):
 
 
 class BoardConfig(Config):
-    """`board.toml`."""
+    """`board.toml`. `remarks` say what people read in its results; a board that extends it inherits none."""
 
     title: str
     extends: str = ""
@@ -137,6 +137,7 @@ class BoardConfig(Config):
     tolerance: Mapping[str, pydantic.NonNegativeFloat] = {}
     columns: tuple[str, ...] = ()
     published: tuple[PublishedRow, ...] = ()
+    remarks: tuple[Annotated[str, pydantic.Field(min_length=1)], ...] = ()
 
     @pydantic.field_validator("seeds")
     @classmethod
@@ -343,7 +344,9 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     above = (beside if (beside / FILE).is_file() else find(parent)) / FILE
     if above.resolve() in (*chain, file.resolve()):
         raise InputError(f"{file}: extends: {parent!r} leads back to this board.")
-    return _laid_over(_read(above, (*chain, file.resolve())), values)
+    below = _read(above, (*chain, file.resolve()))
+    below.pop("remarks", None)  # said of the other board's results
+    return _laid_over(below, values)
 
 
 SIZES = {"count", "fraction", "file"}

@@ -85,7 +85,7 @@ def collect(
 
 
 def about_of(board: Board, cells: Sequence[Cell]) -> dict[str, Any]:
-    """`board.json`; `tuned` stands in it only where a row's settings come from a study."""
+    """`board.json`; `tuned` stands in it where a row's settings come from a study, `remarks` where there are any."""
     tuned = [about_study(method) for method in board.methods if method.study]
     about = {
         "name": board.name,
@@ -96,6 +96,7 @@ def about_of(board: Board, cells: Sequence[Cell]) -> dict[str, Any]:
         "seeds": list(board.config.seeds),
         "published": [row.model_dump(mode="json") for row in board.config.published],
         **({"steps": board.config.request.steps} if board.config.request.kind == "stream" else {}),
+        **({"remarks": list(board.config.remarks)} if board.config.remarks else {}),
     }
     return {**about, "tuned": tuned} if tuned else about
 

@@ -12,7 +12,7 @@ from vestige.results.streams import section as stream_section
 from vestige.results.streams import write_steps
 from vestige.results.summary import facts, verdict_lines
 from vestige.results.tidy import TIDY, tidy, to_csv
-from vestige.results.tuned import tuned_section
+from vestige.results.under import under
 from vestige.results.verdicts import (
     ALPHA,
     against_gold,
@@ -77,8 +77,7 @@ def markdown(results: Results, picture: Path | None = None, curves: Path | None 
             parts += _comparison(results, section)
             parts += _worst(results, section)
     parts.append(_change_table(results))
-    parts += tuned_section(results)
-    parts += _published(results)
+    parts += [section.markdown() for section in under(results)]
     if results.about["columns"]:
         parts.append("## Chosen columns\n\n" + _table(results, {name: name for name in results.about["columns"]}))
     failures = _failures(results)
@@ -208,21 +207,6 @@ def _change_table(results: Results) -> str:
     own = ", ".join(results.own_based)
     note = f"\n\nOn `forget`, changes of {own} are against an own base, which the tables above show." if own else ""
     return f"## Change against base\n\n{table(rows, ['view', '', 'base', *methods])}{note}"
-
-
-def _published(results: Results) -> list[str]:
-    """Numbers from elsewhere, in italics as all that competes with nobody, and why nothing here compares with them."""
-    published = results.about.get("published", [])  # boards accepted before there were any name none
-    if not published:
-        return []
-    names = list(dict.fromkeys(name for row in published for name in row["values"]))
-    rows = [
-        [f"*{row['label']}*", *("" if (v := row["values"].get(name)) is None else value(v, None) for name in names)]
-        for row in published
-    ]
-    reasons = "\n".join(f"- {reason}" for reason in dict.fromkeys(row["reason"] for row in published))
-    title = "## Published elsewhere: not comparable with the tables above"
-    return [f"{title}\n\n{table(rows, ['', *names])}\n\nNot comparable:\n\n{reasons}"]
 
 
 def _status(results: Results, label: str) -> str:

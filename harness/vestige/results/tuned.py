@@ -5,7 +5,6 @@ from typing import Any
 
 from vestige.pipeline.board import ChosenMethod
 from vestige.pipeline.study import Study, Trial
-from vestige.results.cells import table
 from vestige.results.pooling import Results
 from vestige.search import Scalar
 
@@ -64,13 +63,19 @@ def about_study(method: ChosenMethod) -> dict[str, Any]:
     }
 
 
-def tuned_section(results: Results) -> list[str]:
-    """How the settings of tuned rows were chosen, and at what price; nothing where no row was tuned."""
-    tuned = results.about.get("tuned", [])
-    if not tuned:
-        return []
-    rows = [
-        [
+TUNED_HEADERS = ("", "trials", "seconds", "× retrain", "own settings", "chosen settings", "seed", "settings")
+
+TUNED_TEXT = (
+    "Settings chosen on seeds that are not the board's, by the harmonic mean of fidelity and of utility on validation "
+    "items, here for the method's own settings and for the chosen ones. What the trials took is no part of the cost "
+    "above."
+)
+
+
+def tuned_rows(results: Results) -> tuple[tuple[str, ...], ...]:
+    """A row of text, under `TUNED_HEADERS`, for each row of the board that was tuned."""
+    return tuple(
+        (
             one["label"],
             str(one["trials"]) + (f" ({one['failed']} failed)" if one["failed"] else ""),
             f"{one['seconds']:.1f}",
@@ -79,16 +84,9 @@ def tuned_section(results: Results) -> list[str]:
             _score(one["chosen"]),
             ", ".join(map(str, one["seeds"])),
             settings_text(one["settings"]) + (f"; set by the board: {', '.join(one['set'])}" if one["set"] else ""),
-        ]
-        for one in tuned
-    ]
-    headers = ["", "trials", "seconds", "× retrain", "own settings", "chosen settings", "seed", "settings"]
-    text = (
-        "Settings chosen on seeds that are not the board's, by the harmonic mean of fidelity and of utility on "
-        "validation items, here for the method's own settings and for the chosen ones. What the trials took is no part "
-        "of the cost above."
+        )
+        for one in results.about.get("tuned", [])
     )
-    return [f"## How rows were tuned\n\n{table(rows, headers)}\n\n{text}"]
 
 
 def settings_text(settings: Mapping[str, Scalar]) -> str:

@@ -1,7 +1,7 @@
 """Puts the page together."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from vestige.pipeline.store import write_atomically
 from vestige.results.page import charts, data, extra
 from vestige.results.pooling import Results
 from vestige.results.summary import facts, verdict_lines
+from vestige.results.under import Under, under
 from vestige.results.verdicts import warnings
 
 ASSETS = Path(__file__).parent / "assets"
@@ -70,6 +71,7 @@ def page(results: Results, folder: Path) -> str:
         ways=list(plots["forgetting"]),
         methods=payload["methods"],
         user_values=[(name, found["title"]) for name, found in payload["users"].items()],
+        under=[_shown(section) for section in under(results)],
         data=_safe(json.dumps(payload, ensure_ascii=False)),
         css=_asset("page.css"),
         js=_asset("page.js"),
@@ -121,6 +123,13 @@ def _row(row: data.Row) -> dict[str, Any]:
         head, bracket, tail = cell.text.partition(" [")
         cells.append(Shown((head, bracket.strip() + tail), cell.order, cell.gold, cell.best, cell.is_best))
     return {"label": row.label, "role": row.role, "control": row.control, "cells": cells}
+
+
+def _shown(section: Under) -> Under:
+    """The section without the marks of Markdown."""
+    rows = tuple(tuple(text.strip("*") for text in row) for row in section.rows)
+    paragraphs, points = (tuple(map(_unmarked, lines)) for lines in (section.paragraphs, section.points))
+    return replace(section, rows=rows, paragraphs=paragraphs, points=points)
 
 
 def _unmarked(line: str) -> str:
