@@ -26,7 +26,7 @@ def routing() -> None:
     from vestige.recommenders.torch_tools import count_flops
     from vestige_methods.dual_memory.config import PRESETS as DISTILLED
     from vestige_methods.dual_memory.config import DualMemoryConfig
-    from vestige_methods.dual_memory.layers import known_targets
+    from vestige_methods.dual_memory.layers import HEAD, known_targets
     from vestige_methods.dual_memory.model import DualMemoryModel, side_of
     from vestige_methods.dual_memory.router import Router, features_of
 
@@ -35,7 +35,7 @@ def routing() -> None:
     config = T5RecommenderConfig(**PRESETS["nano"])
     main, twin = (T5Recommender(config, catalogue) for _ in range(2))
     own = DualMemoryConfig(**DISTILLED["distilled"])
-    targets = known_targets(main, own.lora_targets or ())
+    targets = known_targets(main, own.lora_targets or ()) + ([] if own.freeze_lm_head else [HEAD])
     adapter = get_peft_model(twin.module, LoraConfig(r=own.lora_r, target_modules=targets)).eval()
     histories = sequences(rng.integers(0, ITEMS, (USERS, HISTORY)).tolist())
     layers = own.router_layers

@@ -88,7 +88,7 @@ def test_the_picture_has_a_mark_for_every_row_and_the_same_bytes(tmp_path: Path)
     text = before.decode()
     for label in ("do_nothing (base)", "retrain (gold)", "finetune", "dual_memory (published)", "recheck"):
         assert label in text
-    assert [way.name for way in charts.ways(real)] == ["hit@10:vs_gold/forget", "shift/forget", "auc_swap/forget"]
+    assert [way.name for way in charts.ways(real)] == ["hit@10:vs_gold/forget", "shift/forget", "auc_calibrated/forget"]
     spec = charts.forgetting(real, charts.ways(real)[0])
     assert spec is not None
     rows = {row["row"]: row for row in spec["data"]["values"]}
@@ -103,7 +103,7 @@ def test_the_picture_has_a_mark_for_every_row_and_the_same_bytes(tmp_path: Path)
         at = {row["row"]: row["x"] for row in drawn["data"]["values"]}
         gap = at["do_nothing (base)"] - at["retrain (gold)"]
         apart.append(abs(at["dual_memory (published)"] - at["retrain (gold)"]) / gap)
-    assert apart[0] < 0.2 and min(apart[1:]) > 1
+    assert apart[0] < 0.2 and min(apart[1:]) > 0.5
     assert "![" in markdown(real, first) and "](leaderboard.svg)" in markdown(real, first)
     assert "leaderboard.svg" not in markdown(real)
 

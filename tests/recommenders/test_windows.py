@@ -42,11 +42,18 @@ def test_a_window_is_a_piece_of_its_sequence(lengths: list[int], window: int, co
         assert (sizes[~fits] == window).all()
 
 
-@pytest.mark.parametrize(("length", "window"), [(31, 30), (95, 30), (20, 6), (7, 1)])
+@pytest.mark.parametrize(("length", "window"), [(59, 30), (95, 30), (20, 6), (7, 1)])
 def test_even_windows_hold_every_interaction_as_often(length: int, window: int) -> None:
     share = window / (length + window - 1)
     error = np.sqrt(share * (1 - share) / DRAWS)
     assert covered(length, window, "even") == pytest.approx(np.full(length, share), abs=5 * error)
+
+
+def test_one_interaction_more_changes_little_of_what_is_seen_of_a_sequence() -> None:
+    """Base has some interactions of a user that gold has not; of the others, both must see about as much."""
+    seen = [covered(length, 30, "even") for length in range(29, 64)]
+    assert max(abs(np.diff([share.sum() for share in seen]))) < 1.5
+    assert all(share.min() > share.max() / 3 for share in seen)
 
 
 def test_windows_inside_hold_the_ends_seldom() -> None:

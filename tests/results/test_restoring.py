@@ -53,6 +53,9 @@ def test_a_table_of_other_results_says_nothing(tmp_path: Path) -> None:
     file.write_text(f"{head}{pooled.value + 0.01!r},0.25,0.75\n")
     assert stated(results, file) == {}
     assert stated(results, tmp_path / "none.csv") == {}
+    file.write_text(f"{head}{pooled.value!r},0.25\n")
+    with pytest.raises(InputError, match=r"leaderboard\.csv: this is no table of a board"):
+        stated(results, file)
     file.write_text(f"{head}{pooled.value!r},a half,0.75\n")
     with pytest.raises(InputError, match=r"leaderboard\.csv: this is no table of a board"):
         stated(results, file)

@@ -176,12 +176,16 @@ def test_trials_stand_on_what_the_boards_row_sets(made: Made, tmp_path: Path) ->
     done = tune(board, tmp_path / "out", cache, "--method", "grad_diff", "--trials", 2)
     assert done.returncode == 0, done.stderr
     study = json.loads((tmp_path / "out" / "tuning" / "grad_diff.json").read_bytes())
-    own, drawn = (trial["settings"] for trial in study["trials"])
-    assert own == {"learning_rate": 5e-4, "forget_weight": 0.2, "steps": 60}
+    assert study["trials"][0]["settings"] == {"learning_rate": 5e-4, "forget_weight": 0.2}
     assert study["method"]["config"]["batch_size"] == 16 and study["method"]["config"]["steps"] == 60
-    elsewhere = json.loads(file.read_bytes())["trials"]
-    # The same settings are drawn as without a row, but they are tried on other batches.
-    assert drawn == elsewhere[1]["settings"] and study["trials"][1]["flops"] < elsewhere[1]["flops"]
+    # What the row sets wins over a study, so it is not searched: all trials take 60 small steps.
+    assert set(study["space"]) == set(study["trials"][1]["settings"]) == {"learning_rate", "forget_weight"}
+    elsewhere = json.loads(file.read_bytes())["trials"][0]
+    assert study["trials"][0]["flops"] == study["trials"][1]["flops"] < elsewhere["flops"] * 60 / 200
+    (board / "board.toml").write_text(BOARD + row + "learning_rate = 1e-3\nforget_weight = 0.1\n")
+    refused = tune(board, tmp_path / "out", cache, "--method", "grad_diff")
+    assert refused.returncode == 2
+    assert "its row of 'grad_diff' sets all that could be searched" in refused.stderr
 
 
 FRAGILE = """

@@ -34,8 +34,8 @@ class T5RecommenderConfig(Config):
         init_scale: T5's `initializer_factor`; in a checkpoint, the spread of new tokens' rows as a share of the old's.
         passes: One random window of every sequence is a pass.
         coverage: Where windows lie. `inside`: within the sequence, so that its ends are in few of them.
-            `even`: they may hang over both ends, so that every interaction is in as many; a window of a sequence that
-            fits into one is the sequence either way.
+            `even`: they may hang over both ends, so that every interaction of a long sequence is in as many. A sequence
+            that fits into a window is one either way.
         window, context: Items the decoder predicts, and items before them that the encoder reads.
         recent: The last items of a history that go into the decoder when it is scored; with `window` 1 and `recent` 0
             the encoder reads all of it and the decoder says one item.

@@ -58,14 +58,16 @@ def draw_windows(lengths: IntArray, window: int, coverage: str, rng: np.random.G
         lengths: Of the sequences.
         window: Interactions that a window holds at most; a sequence that fits is a window.
         coverage: `inside`: each place within the sequence is as likely, which the last interaction of n is in once in
-            n − window + 1 draws, and one in the middle `window` times as often. `even`: the window may hang over both
-            ends, and every interaction is in it with probability window / (n + window − 1).
+            n − window + 1 draws, and one in the middle up to `window` times as often. `even`: the window may hang over
+            both ends, by n − window at most; from 2 window − 1 on every interaction is in it with probability
+            window / (n + window − 1), and in a shorter sequence one at the ends at least a third as often as another.
     """
     if coverage == "inside":
         starts = rng.integers(0, np.maximum(lengths - window, 0) + 1)
         return starts, np.minimum(lengths - starts, window)
-    fits = lengths <= window
-    begins = rng.integers(np.where(fits, 0, 1 - window), np.where(fits, 1, lengths))
+    last = np.maximum(lengths - window, 0)
+    over = np.minimum(window - 1, last)
+    begins = rng.integers(-over, last + over + 1)
     starts = np.maximum(begins, 0)
     return starts, np.minimum(begins + window, lengths) - starts
 

@@ -55,7 +55,7 @@ def stated(results: Results, file: Path) -> dict[tuple[str, str], tuple[float, f
                 pooled = results.pooled(row["label"], of)
                 if pooled is not None and pooled.value is not None and np.isclose(pooled.value, float(row[of])):
                     out[row["label"], of] = (float(low), float(row[f"{of}:high"]))
-    except (OSError, ValueError, KeyError, AttributeError, csv.Error) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
         raise InputError(f"{file}: this is no table of a board ({type(error).__name__}: {error}).") from None
     return out
 

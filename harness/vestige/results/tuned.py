@@ -49,7 +49,8 @@ def about_study(method: ChosenMethod) -> dict[str, Any]:
     assert study is not None and study.chosen is not None
     config = method.config.model_dump(mode="json")
     settings = {name: config[name] for name in study.settings}
-    stood = {**study.method.config, **study.settings}
+    defaults = describe_portably(method.spec, method.spec.config()).config
+    stood = {**defaults, **study.method.config, **study.settings}
     own = describe_portably(method.spec, method.config).config
     return {
         "label": method.label,
@@ -61,7 +62,7 @@ def about_study(method: ChosenMethod) -> dict[str, Any]:
         "default": study.trials[0].score,
         "chosen": study.chosen.score,
         "settings": settings,
-        "set": [name for name, value in own.items() if name in stood and value != stood[name]],
+        "set": [name for name, value in own.items() if value != stood[name]],
     }
 
 
@@ -69,8 +70,8 @@ TUNED_HEADERS = ("", "trials", "seconds", "× retrain", "own settings", "chosen 
 
 TUNED_TEXT = (
     "Settings chosen on seeds that are not the board's, by the harmonic mean of fidelity and of utility on validation "
-    "items, here for the method's own settings and for the chosen ones. What the trials took is no part of the cost "
-    "above."
+    "items, here for the row's or the method's own settings and for the chosen ones. What the trials took is no part "
+    "of the cost above."
 )
 
 

@@ -1,7 +1,8 @@
 """Where the settings of the baselines are searched for: at most four each, around what their sources and we began with.
 
-Rates and weights are drawn on the log scale. Steps end at twice the default, so that no trial costs far more than the
-method is meant to. A module of its own, so that a change here makes no stored result stale.
+Rates and weights are drawn on the log scale. Steps end at twice the default (of e2urec, at the default), so that no
+trial costs far more than the method is meant to. A module of its own, so that a change here makes no stored result
+stale.
 """
 
 from collections.abc import Mapping
@@ -55,7 +56,7 @@ SPACES: Mapping[str, Search] = MappingProxyType(
             "layers": Choice(("all", "items")),
         },
         # A first study on MovieLens-100K chose the upper ends of the rate and of α, and took 0.8 of a retraining with
-        # 358 steps: a step costs four forward passes.
+        # 358 steps: a step costs five forward passes.
         "e2urec": {
             "learning_rate": Float(5e-4, 2e-2, log=True),
             "suppression": Float(0.3, 30.0, log=True),

@@ -170,7 +170,7 @@ def recovery(results: Results, width: int | str = 640) -> Spec | None:
             pooled = results.pooled(label, f"recovery:{name}/forget")
             if pooled is None or pooled.value is None:
                 continue
-            low, high = pooled.interval or (pooled.value, pooled.value)
+            low, high = pooled.interval or (None, None)  # no rule is drawn where nothing is known
             rows.append({"row": plain(results, label), "attack": name, "value": pooled.value, "low": low, "high": high})
     if not rows:
         return None
