@@ -180,3 +180,23 @@ def test_nothing_to_show_is_one_sentence(tmp_path: Path) -> None:
 def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
     with server(tmp_path, 0) as running, pytest.raises(InputError, match="choose another one with --port"):
         server(tmp_path, running.server_address[1])
+
+
+def test_many_rows_are_shown_as_numbers_in_a_grid_and_few_as_marks() -> None:
+    real = read_results(ACCEPTED)
+    for spec, field, name in (
+        (charts.recovery(real), "attack", "recovery:popular/forget"),
+        (charts.cost(real), "cost", "cost_seconds"),
+    ):
+        assert spec is not None
+        assert spec["layer"][0]["mark"] == "rect"
+        column = "popular" if field == "attack" else "time"
+        shown = {row["row"]: row["value"] for row in spec["data"]["values"] if row[field] == column}
+        for label in ("npo", "dual_memory (distilled)"):
+            pooled = real.pooled(label, name)
+            assert pooled is not None and shown[label] == pooled.value
+    few = results(
+        {label: {"recovery:none/forget": (0.5, 0.01), "cost_seconds": (0.5, 0.01)} for label in ("do_nothing", "npo")}
+    )
+    for drawn in (charts.recovery(few), charts.cost(few)):
+        assert drawn is not None and all(layer["mark"]["type"] != "rect" for layer in drawn["layer"])
