@@ -259,6 +259,13 @@ def routed() -> None:
     routing()
 
 
+def padded() -> None:
+    """What a training step saves where padding is not projected onto the catalogue; see `benchmarks.padding`."""
+    from benchmarks.padding import padding
+
+    padding()
+
+
 def simulation() -> None:
     """Whether intervals hold the truth as often as they say; see `benchmarks.simulate`."""
     from benchmarks import simulate
@@ -280,6 +287,7 @@ def main() -> None:
         "scoring": scoring,
         "naming": names,
         "routing": routed,
+        "padding": padded,
         "overhead": outside_compute,
         "training": lambda: training(arguments.limit),
         "resuming": nothing_to_do,

@@ -83,7 +83,7 @@ def config_for(folder: Path, **settings: object) -> T5RecommenderConfig:
 
 
 def plainly_trained(config: T5RecommenderConfig, rows: Sequences, items: int, seed: int) -> T5ForConditionalGeneration:
-    """The procedure of the first version, written out once more: item i is token i + 2, one window a row and pass."""
+    """The procedure, written out once more: item i is token i + 2, one window a row and pass."""
     torch.manual_seed(seed)
     module = T5ForConditionalGeneration(
         T5Config(
@@ -116,8 +116,9 @@ def plainly_trained(config: T5RecommenderConfig, rows: Sequences, items: int, se
             said = module.decoder(
                 input_ids=decoder, encoder_hidden_states=states, encoder_attention_mask=mask, use_cache=False
             )[0]
-            logits = module.lm_head(said * config.d_model**-0.5)[..., FIRST_ITEM:]
-            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+            known = targets != IGNORED
+            logits = module.lm_head(said[known] * config.d_model**-0.5)[..., FIRST_ITEM:]
+            loss = torch.nn.functional.cross_entropy(logits, targets[known])
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(list(module.parameters()), config.clip)

@@ -25,7 +25,7 @@ from vestige.progress import Progress
 from vestige.recommenders.contract import Catalogue, FitReport, FloatArray, Transitions
 from vestige.recommenders.sasrec_config import SASRecConfig
 from vestige.recommenders.torch_tools import autocast, resolve_device
-from vestige.recommenders.training import IGNORED, Training, descend, draw_windows
+from vestige.recommenders.training import IGNORED, Training, descend, draw_windows, mean_cross_entropy
 
 WEIGHTS = "model.safetensors"
 
@@ -164,8 +164,7 @@ class SASRec:
 
     def batch_loss(self, batch: Windows) -> torch.Tensor:
         """The mean cross-entropy of a batch, in nats a position."""
-        logits = self.module.project(self.module(batch.tokens))
-        return nn.functional.cross_entropy(logits.float().flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED)
+        return mean_cross_entropy(self.module(batch.tokens), batch.targets, self.module.project)
 
     def batch(self, sequences: Sequences, rng: np.random.Generator) -> Windows:
         """One random window of every sequence."""

@@ -1,7 +1,7 @@
 """How every torch recommender is trained: AdamW on one random window of every sequence a pass."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
@@ -17,6 +17,9 @@ from vestige.recommenders.torch_tools import Flops, autocast, count_flops, deter
 
 IGNORED = -100
 """Target of a position without a loss."""
+
+COUNTED = 250
+"""Of so many steps the operations of one are counted: batches differ in how many positions have a target."""
 
 BatchT = TypeVar("BatchT")
 
@@ -72,6 +75,23 @@ def draw_windows(lengths: IntArray, window: int, coverage: str, rng: np.random.G
     return starts, np.minimum(begins + window, lengths) - starts
 
 
+def mean_cross_entropy(
+    states: torch.Tensor, targets: torch.Tensor, project: Callable[[torch.Tensor], torch.Tensor]
+) -> torch.Tensor:
+    """The mean cross-entropy, in nats, of the positions that have a target; no other is projected onto the answers.
+
+    Of short sequences most positions of a batch are padding, and over a catalogue of thousands the projection and its
+    softmax are most of the work.
+
+    Args:
+        states: [rows, positions, d_model].
+        targets: int64 [rows, positions], `IGNORED` at padding.
+        project: Gives logits [positions, answers] of states [positions, d_model].
+    """
+    at = targets != IGNORED
+    return torch.nn.functional.cross_entropy(project(states[at]).float(), targets[at])
+
+
 def descend(
     model: Teachable[BatchT],
     how: Training,
@@ -99,16 +119,16 @@ def descend(
     optimizer = torch.optim.AdamW(parameters, lr=how.learning_rate, weight_decay=how.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, warm_then_linear(steps, min(100, steps // 10), 0.02))
     losses: list[float] = []
-    flops = Flops(0.0, ())
+    counts: list[Flops] = []
     model.module.train()
     for done, rows in enumerate(_forever(len(sequences), how.batch_size, rng)):
         if done == steps:
             break
         batch = model.batch(sequences.take(rows), rng)
-        if done == 0:
-            flops = count_flops(partial(_forward_backward, model, batch))
+        if done % COUNTED == 0:
+            with torch.random.fork_rng():
+                counts.append(count_flops(partial(_forward_backward, model, batch)))
             model.module.zero_grad(set_to_none=True)
-            deterministic(seed)
         with autocast(model.device, how.amp):
             loss = model.batch_loss(batch)
         losses.append(step(optimizer, loss, parameters, how.clip))
@@ -117,7 +137,8 @@ def descend(
             progress(done / steps, f"loss {losses[-1]:.3f}")
     model.module.eval()
     last = float(np.mean(losses[-per_pass:]))
-    return FitReport(passes, steps, last, steps * flops.count, flops.uncounted)
+    mean = float(np.mean([counted.count for counted in counts]))
+    return FitReport(passes, steps, last, steps * mean, counts[0].uncounted)
 
 
 def _forward_backward(model: Teachable[BatchT], batch: BatchT) -> None:

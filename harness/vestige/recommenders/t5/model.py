@@ -32,7 +32,7 @@ from vestige.recommenders.t5.trie import item_log_probs, trie_of
 from vestige.recommenders.t5.vocabulary import Vocabulary
 from vestige.recommenders.t5_config import SCRATCH, T5RecommenderConfig
 from vestige.recommenders.torch_tools import autocast, resolve_device
-from vestige.recommenders.training import IGNORED, Training, descend, draw_windows
+from vestige.recommenders.training import IGNORED, Training, descend, draw_windows, mean_cross_entropy
 
 PREFIXES = 4096
 """So many prefixes of names are followed at once, at most, where several tokens spell an item."""
@@ -101,10 +101,8 @@ class T5Recommender:
 
     def batch_loss(self, batch: Batch) -> torch.Tensor:
         """The mean cross-entropy of a batch, in nats a token."""
-        logits = self.token_logits(batch.encoder, batch.decoder)
-        return torch.nn.functional.cross_entropy(
-            logits.float().flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED
-        )
+        states = self.decode(*self.encode(batch.encoder), batch.decoder)
+        return mean_cross_entropy(states, batch.targets, self.project)
 
     def batch(self, sequences: Sequences, rng: np.random.Generator) -> Batch:
         """One random window of every sequence."""
