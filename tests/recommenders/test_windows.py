@@ -14,7 +14,7 @@ from vestige.recommenders.sasrec import SASRec
 from vestige.recommenders.sasrec_config import SASRecConfig
 from vestige.recommenders.t5 import IGNORED, T5Recommender
 from vestige.recommenders.t5_config import T5RecommenderConfig
-from vestige.recommenders.training import draw_windows, mean_cross_entropy
+from vestige.recommenders.training import draw_windows, mean_cross_entropy, mean_size
 
 DRAWS = 40_000
 
@@ -57,6 +57,14 @@ def test_one_interaction_more_changes_little_of_what_is_seen_of_a_sequence() -> 
     seen = [covered(length, 30, "even") for length in range(29, 64)]
     assert max(abs(np.diff([share.sum() for share in seen]))) < 1.5
     assert all(share.min() > share.max() / 3 for share in seen)
+
+
+@pytest.mark.parametrize("coverage", ["inside", "even"])
+@pytest.mark.parametrize("length", [1, 6, 12, 13, 20, 23, 24, 60])
+def test_the_mean_size_is_what_draws_give(length: int, coverage: str) -> None:
+    _, sizes = draw_windows(np.full(DRAWS, length), 12, coverage, np.random.default_rng(0))
+    error = 5 * sizes.std() / np.sqrt(DRAWS)
+    assert mean_size(np.asarray([length]), 12, coverage) == pytest.approx(sizes.mean(), abs=error + 1e-9)
 
 
 def test_windows_inside_hold_the_ends_seldom() -> None:

@@ -75,6 +75,18 @@ def draw_windows(lengths: IntArray, window: int, coverage: str, rng: np.random.G
     return starts, np.minimum(begins + window, lengths) - starts
 
 
+def mean_size(lengths: IntArray, window: int, coverage: str) -> float:
+    """How many interactions a window of `draw_windows` holds on average, over sequences of these lengths."""
+    inner = np.minimum(lengths, window)
+    if coverage == "inside":
+        return float(inner.mean())
+    last = np.maximum(lengths - window, 0)
+    over = np.minimum(window - 1, last)
+    # On each side windows hang over by 1 to `over`, and hold as many fewer.
+    held = (last + 1) * inner + 2 * over * inner - over * (over + 1)
+    return float((held / (last + 1 + 2 * over)).mean())
+
+
 def mean_cross_entropy(
     states: torch.Tensor, targets: torch.Tensor, project: Callable[[torch.Tensor], torch.Tensor]
 ) -> torch.Tensor:

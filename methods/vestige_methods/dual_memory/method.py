@@ -10,6 +10,8 @@
 
 A positive y⁺ is a retained training item of the same user; where the whole user is forgotten, one of the nearest
 retained users. Test items cannot arrive here: the task does not hold them.
+
+s and m, the side's and the main memory's logits, are log-probabilities where several tokens spell an item.
 """
 
 import copy
@@ -27,9 +29,10 @@ from vestige.data.sequences import IntArray, Sequences, offsets_of
 from vestige.data.views import jaccard
 from vestige.errors import InputError
 from vestige.methods import Task, Unlearned
-from vestige.recommenders.contract import Recommender
-from vestige.recommenders.t5 import IGNORED, Batch, T5Recommender
+from vestige.recommenders.contract import Recommender, Transitions
+from vestige.recommenders.t5 import T5Recommender
 from vestige.recommenders.torch_tools import Flops, autocast, count_flops, deterministic, step
+from vestige.recommenders.training import mean_size
 from vestige_methods.dual_memory import losses, warm
 from vestige_methods.dual_memory.config import DualMemoryConfig
 from vestige_methods.dual_memory.layers import HEAD, known_layers, known_targets, targets_of_last_blocks
@@ -149,8 +152,12 @@ class _SideTraining:
         self.pools = _positive_pools(task, config.positives)
         # A window is a row of many samples, a query one of a single sample.
         forgotten, retained = config.batch_size * config.forget_ratio, config.batch_size * config.retain_ratio
-        self.forget_rows = max(1, round(forgotten / main.config.window if self.whole else forgotten))
-        self.retain_rows = max(1, round(retained / main.config.window))
+        self.forget_rows = max(1, round(forgotten / self._samples(task.forget_sequences) if self.whole else forgotten))
+        self.retain_rows = max(1, round(retained / self._samples(task.retained)))
+
+    def _samples(self, sequences: Sequences) -> float:
+        """Of a window, on average."""
+        return mean_size(sequences.lengths, self.main.config.window, self.main.config.coverage)
 
     def run(self) -> _Trained:
         """Trains for `epochs` epochs, or until the loss has stopped falling; see `_epoch_rows`."""
@@ -189,12 +196,12 @@ class _SideTraining:
         return _Trained(steps, epochs, Flops(steps * one.count, one.uncounted), stop.restored(means))
 
     def _loss(
-        self, forgotten: Batch, positives: torch.Tensor, retain: Batch
+        self, forgotten: Transitions, y_plus: torch.Tensor, retain: Transitions
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         c = self.config
-        s_f, m_f, y_minus, at = self._logits(forgotten)
-        s_r, m_r, y_r, _ = self._logits(retain)
-        y_plus = positives[at]
+        s_f, m_f = self._logits(forgotten)
+        s_r, m_r = self._logits(retain)
+        y_minus, y_r = forgotten.targets, retain.targets
         # A term without weight costs nothing.
         forget: dict[str, tuple[float, Callable[[], torch.Tensor]]] = {
             "negative": (c.negative_weight, lambda: losses.negative_bce(s_f, y_minus)),
@@ -227,17 +234,15 @@ class _SideTraining:
             total = total + c.kl_reg_weight * terms["stability"]
         return total, terms
 
-    def _forward_backward(self, forget: Batch, positives: torch.Tensor, retain: Batch) -> None:
+    def _forward_backward(self, forget: Transitions, positives: torch.Tensor, retain: Transitions) -> None:
         self._loss(forget, positives, retain)[0].backward()
 
-    def _logits(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Side and main logits [samples, items], targets [samples], and their places in the batch [rows, positions]."""
-        at = batch.targets != IGNORED
+    def _logits(self, samples: Transitions) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits [samples, items] of side and main, which share the main memory's encoder."""
         with torch.no_grad():
-            states, mask = self.main.encode(batch.encoder)
-            main = self.main.project(self.main.decode(states, mask, batch.decoder)[at]).float()
-        side = self.side.project(self.side.decode(states, mask, batch.decoder)[at]).float()
-        return side, main, batch.targets[at], at
+            states, mask = self.main.encode(samples.inputs.encoder)
+            main = self.main.answers(states, mask, samples.inputs).float()
+        return self.side.answers(states, mask, samples.inputs).float(), main
 
     def _epoch_rows(self) -> IntArray:
         """The rows of one epoch: for whole users as many windows as cover their sequences, else every query once."""
@@ -252,33 +257,28 @@ class _SideTraining:
         for start in range(0, len(order), self.forget_rows):
             yield order[start : start + self.forget_rows]
 
-    def _forget_batch(self, rows: IntArray) -> tuple[Batch, torch.Tensor]:
-        """Forgotten samples, and a positive for each position [rows, positions]."""
+    def _forget_batch(self, rows: IntArray) -> tuple[Transitions, torch.Tensor]:
+        """Forgotten samples, and a positive [samples] for each."""
         if self.whole:
-            batch = self.main.batch(self.task.forget_sequences.take(rows), self.rng)
+            samples, pools = self.main.transitions(self.task.forget_sequences.take(rows), self.rng), rows
         else:
-            encoder, decoder, last = self.main.question(self.task.forget.histories.take(rows))
-            targets = torch.full_like(decoder, IGNORED)
-            wanted = torch.from_numpy(self.task.forget.targets[rows].astype(np.int64)).to(targets.device)
-            targets[torch.arange(len(rows)), last] = wanted
-            batch = Batch(encoder, decoder, targets)
-        pool = rows if self.whole else self.pool_of_query[rows]
-        return batch, self._positives(pool, batch.targets.shape[1])
+            samples, pools = self.main.transitions_of(self.task.forget.take(rows)), self.pool_of_query[rows]
+        return samples, self._positives(pools[samples.rows.cpu().numpy()])
 
     @property
     def pool_of_query(self) -> IntArray:
         """The row of `forget_sequences` whose user asks each forget query."""
         return np.searchsorted(self.task.forget_sequences.users, self.task.forget.users)
 
-    def _positives(self, pools: IntArray, positions: int) -> torch.Tensor:
-        sizes = self.pools.lengths[pools]
-        picks = (self.rng.random((len(pools), positions)) * sizes[:, None]).astype(np.int64)
-        items = self.pools.items[self.pools.offsets[pools][:, None] + picks]
+    def _positives(self, pools: IntArray) -> torch.Tensor:
+        """An item of each of these pools."""
+        picks = (self.rng.random(len(pools)) * self.pools.lengths[pools]).astype(np.int64)
+        items = self.pools.items[self.pools.offsets[pools] + picks]
         return torch.from_numpy(items.astype(np.int64)).to(self.main.device)
 
-    def _retain_batch(self) -> Batch:
+    def _retain_batch(self) -> Transitions:
         rows = self.rng.integers(0, len(self.task.retained), self.retain_rows)
-        return self.main.batch(self.task.retained.take(rows), self.rng)
+        return self.main.transitions(self.task.retained.take(rows), self.rng)
 
 
 class _EarlyStop:
@@ -336,6 +336,4 @@ def _positive_pools(task: Task, nearest: int) -> Sequences:
 def _t5(recommender: Recommender) -> T5Recommender:
     if not isinstance(recommender, T5Recommender):
         raise InputError("dual_memory needs the recommender 't5': its side memory is an adapter of T5's decoder.")
-    if not recommender.codes.single:
-        raise InputError("dual_memory needs one token an item, as its losses pick items by logit: items = 'tokens'.")
     return recommender

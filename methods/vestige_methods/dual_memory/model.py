@@ -80,15 +80,16 @@ class DualMemoryModel:
         side.module.eval()
         out = np.empty((len(histories), len(main.catalogue)), dtype=np.float32)
         for rows in main.scoring_batches(len(histories)):
-            encoder, decoder, last = main.question(histories.take(rows))
+            asked = main.questions(histories.take(rows))
             with autocast(main.device, main.config.amp):
-                seen = routing.observe(main, encoder, decoder, last, self._layers)
-                logits = main.project(seen.answer).float()
+                seen = routing.observe(main, asked.encoder, asked.decoder, asked.last, self._layers)
+                # One token an item, and what the router saw has the answer already.
+                single = main.codes.single
+                logits = (main.project(seen.answer) if single else main.answers(seen.states, seen.mask, asked)).float()
                 p = torch.sigmoid(self.router(seen.features))
                 routed = torch.nonzero(p >= self.threshold).squeeze(-1)
                 if len(routed):
-                    own = side.decode(seen.states[routed], seen.mask[routed], decoder[routed])
-                    other = side.project(own[torch.arange(len(routed)), last[routed]]).float()
+                    other = side.answers(seen.states[routed], seen.mask[routed], asked.take(routed)).float()
                     weight = p[routed][:, None]
                     mixed = other if self._mode == "hard" else (1 - weight) * logits[routed] + weight * other
             log_probs = torch.log_softmax(logits, dim=-1)

@@ -68,6 +68,11 @@ class Questions:
     row: torch.Tensor
     last: torch.Tensor
 
+    def take(self, rows: torch.Tensor) -> "Questions":
+        """Those of some rows [n], where every row asks one."""
+        asks = torch.arange(len(rows), device=rows.device)
+        return Questions(self.encoder[rows], self.decoder[rows], asks, self.last[rows])
+
 
 class T5Recommender:
     """See the module's docstring. `module` is a plain `T5ForConditionalGeneration`."""
@@ -146,13 +151,13 @@ class T5Recommender:
 
     def transitions_of(self, queries: Queries) -> Transitions:
         """Every query's target after its history, as `score` reads it."""
-        asked = self._questions(queries.histories)
+        asked = self.questions(queries.histories)
         return Transitions(asked, self._tensor(queries.targets), asked.row)
 
     def logits(self, transitions: Transitions) -> torch.Tensor:
         """[transitions, items], differentiable; their log-softmax over the catalogue is what `score` gives."""
         with autocast(self.device, self.config.amp):
-            return self._answer(transitions.inputs).float()
+            return self._ask(transitions.inputs).float()
 
     # -- the model --------------------------------------------------------------------------------------------
 
@@ -198,7 +203,7 @@ class T5Recommender:
         out = np.empty((len(histories), len(self.catalogue)), dtype=np.float32)
         for rows in self.scoring_batches(len(histories)):
             with autocast(self.device, self.config.amp):
-                logits = self._answer(self._questions(histories.take(rows)))
+                logits = self._ask(self.questions(histories.take(rows)))
             out[rows] = torch.log_softmax(logits.float(), dim=-1).cpu().numpy()
         return out
 
@@ -239,13 +244,19 @@ class T5Recommender:
         answers = padded(spelled, self.config.recent * self.codes.longest + 1, IGNORED)
         return encoder, self._tensor(self._shifted(answers)), self._tensor(spelled.lengths)
 
-    def _questions(self, histories: Sequences) -> Questions:
+    def questions(self, histories: Sequences) -> Questions:
+        """What comes after each history? A row a question."""
         encoder, decoder, last = self.question(histories)
         return Questions(encoder, decoder, torch.arange(len(histories), device=last.device), last)
 
-    def _answer(self, asked: Questions) -> torch.Tensor:
-        """[questions, items], unnormalised."""
-        states, mask = self.encode(asked.encoder)
+    def _ask(self, asked: Questions) -> torch.Tensor:
+        return self.answers(*self.encode(asked.encoder), asked)
+
+    def answers(self, states: torch.Tensor, mask: torch.Tensor, asked: Questions) -> torch.Tensor:
+        """[questions, items], differentiable, of encoder states [rows, tokens, d_model] and their mask.
+
+        Logits where one token spells an item; where several do, log-probabilities.
+        """
         if self.codes.single:
             return self.project(self.decode(states, mask, asked.decoder)[asked.row, asked.last])
         follow = _Following(self, states[asked.row], mask[asked.row])
