@@ -273,6 +273,15 @@ def test_settings_that_are_not_the_boards(submitted: Path, folder: Path) -> None
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("key", ["remarks", "published"])
+def test_words_under_the_tables_that_the_board_does_not_say(submitted: Path, folder: Path, key: str) -> None:
+    about = json.loads((folder / "board.json").read_text())
+    about[key] = ["Our method wins."] if key == "remarks" else [{"label": "ours", "values": {"hit@10/retain": 0.9}}]
+    (folder / "board.json").write_text(json.dumps(about))
+    failed = verify(submitted, folder)
+    assert failed.keys() == {"settings"} and f"board.json: {key} are not what the board says" in failed["settings"]
+
+
 def test_a_row_with_a_label_of_its_own(submitted: Path, folder: Path) -> None:
     for seed in (0, 1):
         for end in ("", ".run"):

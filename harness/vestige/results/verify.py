@@ -244,6 +244,9 @@ def _settings(submitted: Submission) -> Iterator[str]:
     for key in ("title", "columns", "k", "seeds", "steps", "tuned"):  # the last two stand where there are any
         if about.get(key) != right.get(key):
             yield f"board.json: {key} is {about.get(key)!r}, but here it is {right.get(key)!r}"
+    for key in ("published", "remarks"):  # what stands under the tables is the board's to say
+        if about.get(key, []) != right.get(key, []):
+            yield f"board.json: {key} are not what the board says under its tables; leave them as the run wrote them"
     for item, cell in _pairs(submitted):
         mine = item.record.identity.model_dump(mode="json")
         ours = identity_of(submitted.board, submitted.plugins, cell).model_dump(mode="json")
