@@ -200,10 +200,13 @@ def test_the_threshold_reaches_its_precision() -> None:
 def test_router_histories_hold_out_and_shorten() -> None:
     rng = np.random.default_rng(0)
     retained, forget = sequences([[1, 2, 3, 4, 5, 6]] * 80), sequences([[7, 8, 9, 10]] * 40, list(range(80, 120)))
-    found = labelled_histories(retained, forget, True, 8, rng)
+    found = labelled_histories(retained, forget, True, 3, 4, rng)
     rows = [found.rows.row(i).tolist() for i in range(len(found.rows))]
     assert all(rows) and all((row[0] >= 7) == label for row, label in zip(rows, found.forget, strict=True))
     assert rows.count([1, 2, 3, 4, 5, 6]) >= 80  # everybody's whole sequence
+    for label, own, users in ((True, 3, 40), (False, 4, 80)):
+        drawn = int((found.forget == label).sum())
+        assert own * users < drawn <= own * users * 1.4, "so many of each, and shortened copies of a quarter"
     # Held-out histories stand for as many users as there are, and are never shortened.
     assert found.weight[found.forget].sum() - found.weight[found.forget & ~found.held_out].sum() == pytest.approx(40)
     assert found.weight[~found.forget & found.held_out].sum() == pytest.approx(80)

@@ -44,8 +44,9 @@ class DualMemoryConfig(Config):
         router_hidden, router_dropout, router_lr, router_weight_decay, router_epochs, router_batch_size: Of the router.
         router_layers: Which activations of the main memory it sees, averaged over the history: `encoder` and `decoder`
             stand for every layer of a stack, `encoder.0` for its embedding, `encoder.2` for its second block.
-        router_histories: At most so many histories of each forgotten user, and half as many of each retained one, are
-            drawn for it; a quarter chooses the threshold, and a quarter of the others is added once more, shortened.
+        router_histories: At most so many histories of each forgotten user are drawn for it; a quarter chooses the
+            threshold, and a quarter of the others is added once more, shortened.
+        router_retained_histories: The same of each retained user; half of `router_histories` unless given.
         target_precision: Of the routed ones, so many shall be histories to be forgotten, on held-out histories.
         routing: `hard` answers by the side memory above the threshold, `soft` mixes both logits by p there.
         warm_start: The folder of a dual memory that was saved for the same base: its adapter and router go on training.
@@ -94,6 +95,7 @@ class DualMemoryConfig(Config):
     router_batch_size: int = pydantic.Field(64, ge=1)
     router_layers: tuple[str, ...] = pydantic.Field(("encoder", "decoder"), min_length=1)
     router_histories: int = pydantic.Field(96, ge=2)
+    router_retained_histories: int | None = pydantic.Field(None, ge=1)
     target_precision: float = pydantic.Field(0.8, gt=0, le=1)
     routing: Literal["hard", "soft"] = "hard"
     warm_start: str | None = None
@@ -217,7 +219,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "router_lr": 3e-3,
             "router_epochs": 60,
             "router_batch_size": 256,
-            "router_histories": 24,
+            "router_histories": 96,
+            "router_retained_histories": 12,
             "target_precision": 0.5,
         },
     }

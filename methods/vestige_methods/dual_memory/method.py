@@ -114,11 +114,13 @@ class DualMemory:
     ) -> tuple[Router, RouterReport, Flops]:
         rng = np.random.default_rng(task.seed)
         whole = task.kind == "users"
+        per_forgotten, per_retained = self.config.router_histories, self.config.router_retained_histories
         histories = labelled_histories(
             task.retained,
             task.forget_sequences if whole else task.forget.histories,
             whole,
-            self.config.router_histories,
+            per_forgotten,
+            max(2, per_forgotten // 2) if per_retained is None else per_retained,
             rng,
         )
         task.progress(0.8, "router")

@@ -204,22 +204,28 @@ def choose_threshold(
 
 
 def labelled_histories(
-    retained: Sequences, forget: Sequences, whole: bool, per_user: int, rng: np.random.Generator
+    retained: Sequences,
+    forget: Sequences,
+    whole: bool,
+    per_forgotten: int,
+    per_retained: int,
+    rng: np.random.Generator,
 ) -> Histories:
     """Histories to train the router on and to choose its threshold.
 
-    From every forgotten user at most `per_user` prefixes at random cuts, from every retained one at most half as many,
-    and everybody's whole sequence. A quarter is held out to choose the threshold. To those for training come shortened
-    copies of a quarter of them, truncated or sampled, so that a shortened history is still recognised.
+    From every user at most so many prefixes at random cuts, of which one is the whole sequence. A quarter is held out
+    to choose the threshold. To those for training come shortened copies of a quarter of them, truncated or sampled, so
+    that a shortened history is still recognised.
 
     Args:
         retained, forget: Training sequences.
         whole: `forget` holds the sequences of whole users, of whom every prefix is to be recognised. Otherwise it holds
             one complete history for each forgotten interaction, used as it is.
-        per_user: Prefixes a user.
+        per_forgotten, per_retained: Prefixes of a user. Of the forgotten each is a question that will be asked; of the
+            retained, who are many, a few of each show as much.
     """
-    forget_rows = prefixes(forget, per_user, rng) if whole else forget
-    retained_rows = prefixes(retained, max(2, per_user // 2), rng)
+    forget_rows = prefixes(forget, per_forgotten, rng) if whole else forget
+    retained_rows = prefixes(retained, per_retained, rng)
     held_f, held_r = (_held_out(len(rows), rng) for rows in (forget_rows, retained_rows))
     # Natural prevalence: every user counts alike, however many histories there are of them.
     weight_f, weight_r = _user_weights(forget_rows, held_f), _user_weights(retained_rows, held_r)
