@@ -41,6 +41,17 @@ def test_attacks_say_of_accepted_results_what_they_said_of_the_run(board: str) -
     assert "calibrated" not in said or board == "quickstart"
 
 
+@pytest.mark.parametrize("board", ["ml-100k", "ml-1m-users"])
+def test_what_attacks_bring_back_has_the_intervals_of_the_run(board: str) -> None:
+    results = read_restored(ROOT / "leaderboards" / board / "accepted")
+    table = (ROOT / "leaderboards" / board / "leaderboard.md").read_text()
+    assert results.attempts
+    for name in results.attempts:
+        for label in ("do_nothing", "finetune", "dual_memory (distilled)"):
+            shown = cell(results, label, f"recovery:{name}/forget")
+            assert shown in ("", "—") or ("[" in shown and shown in table), (label, name, shown)
+
+
 def test_a_table_of_other_results_says_nothing(tmp_path: Path) -> None:
     results = read_restored(BOARD / "accepted")
     name = "auc_raw/forget"

@@ -90,6 +90,12 @@ class Results:
         return tuple(label for label in self.labels if self.is_control(label))
 
     @cached_property
+    def attempts(self) -> tuple[str, ...]:
+        """What was tried to bring forgotten items back; each was measured as `recovery:NAME`."""
+        found = (m.metric for item in self.finished for m in item.measurements)
+        return tuple(dict.fromkeys(name.removeprefix("recovery:") for name in found if name.startswith("recovery:")))
+
+    @cached_property
     def _rows(self) -> dict[str, list[Finished]]:
         rows: dict[str, list[Finished]] = {}
         for item in sorted(self.finished, key=lambda item: item.record.identity.seed):

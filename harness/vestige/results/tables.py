@@ -91,6 +91,7 @@ def markdown(results: Results, picture: Path | None = None, curves: Path | None 
 
 def _columns(results: Results) -> list[str]:
     names = [name for section in sections(results) for name in section.columns]
+    names += [f"recovery:{name}/forget" for name in results.attempts]
     return list(dict.fromkeys([*names, *results.about["columns"]]))
 
 
@@ -162,21 +163,13 @@ def _attacks(results: Results) -> list[str]:
             rows.append([checked.title, checked.expected, *cells])
         note = "✗: the interval is not where it should be. Of intervals that hold 95 %, one in twenty is not."
         out.append(f"## Do the attacks work?\n\n{table(rows, ['', 'expected', *headings])}\n\n{note}")
-    attempts = list(
-        dict.fromkeys(
-            m.metric.removeprefix("recovery:")
-            for item in results.finished
-            for m in item.measurements
-            if m.metric.startswith("recovery:")
-        )
-    )
-    if attempts:
+    if results.attempts:
         labels = [
             label
             for label in (*results.competing, "recheck")
             if label != results.label_of("retrain") and results.pooled(label, "recovery:none/forget")
         ]
-        rows = [[a, *(cell(results, label, f"recovery:{a}/forget") for label in labels)] for a in attempts]
+        rows = [[a, *(cell(results, label, f"recovery:{a}/forget") for label in labels)] for a in results.attempts]
         out.append(
             "## What attacks bring back\n\n"
             + table(rows, ["recovery by", *(display(results, label) for label in labels)])

@@ -312,9 +312,7 @@ def distribution(results: Results, label: str, width: int | str = 640) -> Spec:
 
 
 def _attempts(results: Results) -> list[str]:
-    found = [m.metric for item in results.finished for m in item.measurements if m.metric.startswith("recovery:")]
-    names = list(dict.fromkeys(metric.removeprefix("recovery:") for metric in found))
-    return [name for name in names if has(results, f"recovery:{name}/forget")]
+    return [name for name in results.attempts if has(results, f"recovery:{name}/forget")]
 
 
 def _marks(results: Results) -> dict[str, tuple[str, str]]:
