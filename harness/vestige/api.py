@@ -19,7 +19,7 @@ from vestige.pipeline.keys import source_digest
 from vestige.pipeline.plan import Cell, Plan, plan
 from vestige.pipeline.store import Store, cache_root, write_atomically
 from vestige.pipeline.study import Study, dump, file_name
-from vestige.pipeline.tuning import Tuned, free_seeds, tuning_board
+from vestige.pipeline.tuning import Tuned, free_seeds, row_settings, tuning_board
 from vestige.pipeline.tuning import tune as tune_method
 from vestige.plugins import Plugins
 from vestige.results import verdicts
@@ -292,7 +292,8 @@ def tune(
     """Tries settings of a method on seeds that are not the board's, and writes the study.
 
     Every trial unlearns and is scored by fidelity and by utility on validation items; test items are never asked about.
-    The first trial has the method's own settings.
+    All stand on what the board's row of the method sets, if it has one; the first has the row's, or the method's own,
+    settings.
 
     Args:
         board: Whose data, request and recommender; as in `run`.
@@ -322,9 +323,10 @@ def tune(
     configs.preset_values(spec.presets, preset or None, {}, f"--method {method}")
     loaded = board_module.load(board, plugins, tuned=False)
     own = tuning_board(loaded, plugins, free_seeds(loaded, seeds))
+    given = row_settings(loaded, name, preset or None)
     store = open_store(told)
     limits = _limits(own, timeout, max_memory)
-    tuned = Tuned(own, plugins, prepare(own, store), store, spec, preset or None, limits)
+    tuned = Tuned(own, plugins, prepare(own, store), store, spec, preset or None, given, limits)
     place = _place(own, plugins, store, workers, executor, limits)
     store.sweep()
     made = 0

@@ -153,8 +153,15 @@ def plan(
 @app.command()
 def tune(
     board: BoardArgument,
-    method: Annotated[str, typer.Option(help="NAME or NAME:preset; the trials stand on the preset's settings.")],
-    trials: Annotated[int, typer.Option(min=1, help="Settings that are tried; the first are the method's own.")] = 8,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="NAME or NAME:preset; the trials stand on the settings of the board's row, else of the preset."
+        ),
+    ],
+    trials: Annotated[
+        int, typer.Option(min=1, help="Settings that are tried; the first are the row's or the method's own.")
+    ] = 8,
     seed: Annotated[
         list[int] | None,
         typer.Option(

@@ -39,7 +39,7 @@ class Trial(Base):
     """One configuration.
 
     Attributes:
-        number: From 0 on; 0 are the method's own settings (those of the preset).
+        number: From 0 on; 0 are the own settings: of the board's row, else of the preset, else of the method.
         settings: What was searched for, as it was set.
         score, fidelity, utility: Means over the seeds; None where the trial failed.
         status: `ok`, `method_error`, `oom`, `timeout`, or `config_error`: the method's config refuses the settings.

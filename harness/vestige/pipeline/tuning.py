@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -22,9 +23,9 @@ from vestige.pipeline.keys import key_of
 from vestige.pipeline.plan import Cell, Plan, plan
 from vestige.pipeline.sampler import STARTUP, Sampler
 from vestige.pipeline.store import Store
-from vestige.pipeline.study import OBJECTIVE, Described, Study, Trial, best_of, describe_portably
+from vestige.pipeline.study import OBJECTIVE, Described, Study, Trial, best_of, describe_portably, file_name
 from vestige.plugins import Plugins
-from vestige.search import Scalar, to_json
+from vestige.search import Scalar, Search, to_json
 from vestige.specs import MethodSpec, MetricSpec
 
 METRIC = "tuning"
@@ -46,6 +47,7 @@ class Tuned:
     Attributes:
         board: With the study's seeds, as `tuning_board` makes it.
         preset: Of the method, on which the trials stand.
+        given: Settings that the board's row of the method has; they stand over the preset's in every trial.
         limits: Seconds and MiB that a trial may take; a failure is remembered for these.
     """
 
@@ -55,7 +57,17 @@ class Tuned:
     store: Store
     method: MethodSpec
     preset: str | None
+    given: Mapping[str, Any]
     limits: tuple[float | None, int | None]
+
+    @property
+    def search(self) -> Search:
+        """What is searched: the method's space, without what the board's row sets, which would win over a study."""
+        return {name: space for name, space in self.method.search.items() if name not in self.given}
+
+    def values(self, settings: Mapping[str, Scalar]) -> dict[str, Any]:
+        """What the method's config is made of in a trial of these settings."""
+        return configs.preset_values(self.method.presets, self.preset, {**self.given, **settings}, "--method")
 
 
 def free_seeds(board: Board, asked: Sequence[int] | None) -> tuple[int, ...]:
@@ -77,6 +89,16 @@ def free_seeds(board: Board, asked: Sequence[int] | None) -> tuple[int, ...]:
         if asked.count(seed) > 1:
             raise InputError(f"--seed {seed}: every seed must stand once.")
     return tuple(asked)
+
+
+def row_settings(board: Board, method: str, preset: str | None) -> dict[str, Any]:
+    """What the board's row of a method and preset sets itself; nothing where there is no such row.
+
+    Of several rows it is the one that names the study, else the first.
+    """
+    rows = [table for table in board.config.method if (table.name, table.preset) == (method, preset)]
+    named = [row for row in rows if row.tuned and Path(row.tuned).name == file_name(method, preset)]
+    return next((row.settings() for row in (*named, *rows)), {})
 
 
 def tuning_board(board: Board, plugins: Plugins, study_seeds: Sequence[int]) -> Board:
@@ -106,7 +128,7 @@ def tuning_board(board: Board, plugins: Plugins, study_seeds: Sequence[int]) -> 
 
 
 def tune(tuned: Tuned, trials: int, run: Run) -> Study:
-    """The study of so many trials; the first one has the method's own settings (those of the preset).
+    """The study of so many trials; the first one has the settings of the board's row, else the method's own.
 
     Args:
         run: Called with jobs that are missing in the store, several times.
@@ -118,8 +140,13 @@ def tune(tuned: Tuned, trials: int, run: Run) -> Study:
     method = tuned.method
     if not method.search:
         raise InputError(f"the method {method.name!r} has no search space, so there is nothing to tune.")
+    if not tuned.search:
+        raise InputError(
+            f"{tuned.board.name}: its row of {method.name!r} sets all that could be searched "
+            f"({', '.join(method.search)}); leave out what is to be tuned."
+        )
     label = f"{method.name}:{tuned.preset}" if tuned.preset else method.name
-    sampler = Sampler(method.search, seeds.derive(tuned.board.config.seeds[0], "tune", label))
+    sampler = Sampler(tuned.search, seeds.derive(tuned.board.config.seeds[0], "tune", label))
     own = _own_settings(tuned)
     references = _references(tuned, run)
     asked = [sampler.ask() for _ in range(min(trials - 1, STARTUP))]
@@ -153,11 +180,10 @@ def _references(tuned: Tuned, run: Run) -> list[Cell]:
 
 
 def _own_settings(tuned: Tuned) -> dict[str, Scalar]:
-    """What the preset, or else the method's defaults, say about the settings that are searched for."""
-    values = configs.preset_values(tuned.method.presets, tuned.preset, {}, "--method")
-    config = configs.validate(tuned.method.config, values, f"the method {tuned.method.name!r}")
+    """What the board's row, else the preset, else the method's defaults say of the settings that are searched for."""
+    config = configs.validate(tuned.method.config, tuned.values({}), f"the method {tuned.method.name!r}")
     own = config.model_dump(mode="json")
-    return {name: own[name] for name in tuned.method.search}
+    return {name: own[name] for name in tuned.search}
 
 
 def _try(tuned: Tuned, settings: Sequence[Mapping[str, Scalar]], first: int, run: Run) -> list[Trial]:
@@ -165,9 +191,8 @@ def _try(tuned: Tuned, settings: Sequence[Mapping[str, Scalar]], first: int, run
     refused: dict[int, Trial] = {}
     methods: dict[int, ChosenMethod] = {}
     for number, values in enumerate(settings, start=first):
-        base = configs.preset_values(tuned.method.presets, tuned.preset, values, "--method")
         try:
-            config = configs.validate(tuned.method.config, base, f"trial {number}")
+            config = configs.validate(tuned.method.config, tuned.values(values), f"trial {number}")
         except InputError as error:
             refused[number] = Trial(number=number, settings=dict(values), status="config_error", message=str(error))
         else:
@@ -256,8 +281,7 @@ def _study(tuned: Tuned, budget: int, sampler: str, trials: tuple[Trial, ...], r
     origin = tuned.plugins.origin(spec)
     best = best_of(trials)
     roles = [cell.job.payload["roles"] for cell in references]
-    preset = configs.preset_values(spec.presets, tuned.preset, {}, "--method")
-    settings = configs.validate(spec.config, preset, f"the method {spec.name!r}")
+    settings = configs.validate(spec.config, tuned.values({}), f"the method {spec.name!r}")
     return Study(
         board=board.name,
         method=describe_portably(spec, settings),
@@ -272,7 +296,7 @@ def _study(tuned: Tuned, budget: int, sampler: str, trials: tuple[Trial, ...], r
         budget=budget,
         objective=OBJECTIVE,
         sampler=sampler,
-        space=to_json(spec.search),
+        space=to_json(tuned.search),
         trials=trials,
         best=best.number if best else None,
         settings=best.settings if best else {},

@@ -69,8 +69,8 @@ def accept(
     size = sum(len(zlib.compress(content)) for content in (*(file.read_bytes() for file in files), replicates))
     if size > MAX_BYTES:
         raise InputError(
-            f"{fresh}: the results take {size / 2**20:.1f} MiB, compressed; at most 2 MiB are accepted for a board. Fewer k "
-            "in [metrics] make them smaller."
+            f"{fresh}: the results take {size / 2**20:.1f} MiB, compressed; at most 2 MiB are accepted for a board. "
+            "Fewer k in [metrics] make them smaller."
         )
     target = board_folder / "accepted"
     for file in files:

@@ -1,7 +1,7 @@
 """Pools a row's seeds: the mean, the interval over users, and the spread over seeds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from vestige.errors import InputError
 from vestige.measuring.statistics import Estimate, Floats, interval
 from vestige.pipeline.own import OWN_VIEWS, row_label
-from vestige.results.records import Finished
+from vestige.results.records import Finished, Measured
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,15 @@ class Results:
         finished: All records; of a stream, those after its last step.
         replicates: By (cell, metric/view).
         earlier: The records after the other steps of a stream.
+        stated: Intervals over all seeds by (label, metric/view), as a table states them for which all replicates were
+            at hand.
     """
 
     about: Mapping[str, Any]
     finished: tuple[Finished, ...]
     replicates: Mapping[tuple[str, str], Floats]
     earlier: tuple[Finished, ...] = ()
+    stated: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
 
     @property
     def every(self) -> tuple[Finished, ...]:
@@ -141,7 +144,7 @@ class Results:
         replicates = np.mean(known, axis=0) if len(known) == len(valued) else None
         return Pooled(
             value=float(values.mean()),
-            interval=None if replicates is None else interval(replicates),
+            interval=self._interval(label, name, valued, replicates) if seeds is None else _of(replicates),
             spread=float(values.std(ddof=1)) if len(values) > 1 else None,
             seeds=len(values),
             better=first.better,
@@ -149,6 +152,15 @@ class Results:
             notes=notes,
             replicates=replicates,
         )
+
+    def _interval(
+        self, label: str, name: str, valued: list[tuple[Finished, Measured]], replicates: Floats | None
+    ) -> tuple[float, float] | None:
+        if (label, name) in self.stated:
+            return self.stated[label, name]
+        if replicates is None and len(valued) == 1:  # one seed's interval is that of its record
+            return valued[0][1].interval
+        return _of(replicates)
 
     def shared_seeds(self, name: str, *labels: str) -> frozenset[int]:
         """The seeds at which every one of the rows has a value."""
@@ -169,6 +181,10 @@ class Results:
         if mine is None or its is None or mine.estimate is None or its.estimate is None:
             return None
         return mine.estimate - its.estimate
+
+
+def _of(replicates: Floats | None) -> tuple[float, float] | None:
+    return None if replicates is None else interval(replicates)
 
 
 def read_replicates(folder: Path) -> dict[tuple[str, str], Floats]:

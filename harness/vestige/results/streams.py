@@ -24,7 +24,7 @@ def steps_of(results: Results) -> int:
 def after(results: Results, step: int) -> Results:
     """The results after one step, as if they were a board's."""
     found = tuple(item for item in results.every if item.record.identity.step == step)
-    return replace(results, finished=found, earlier=())
+    return replace(results, finished=found, earlier=(), stated={})
 
 
 @dataclass(frozen=True)

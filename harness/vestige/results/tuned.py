@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vestige.pipeline.board import ChosenMethod
-from vestige.pipeline.study import Study, Trial
+from vestige.pipeline.study import Study, Trial, describe_portably
 from vestige.results.pooling import Results
 from vestige.search import Scalar
 
@@ -43,12 +43,15 @@ def summary(study: Study) -> list[str]:
 def about_study(method: ChosenMethod) -> dict[str, Any]:
     """What `board.json` keeps of the study of a row; `settings` are those that the row has, whoever said them.
 
-    `set` are the settings that the board itself gives another value than the study.
+    `set` are the settings that the board itself gives another value than the study, or than its trials stood on.
     """
     study = method.study
     assert study is not None and study.chosen is not None
     config = method.config.model_dump(mode="json")
     settings = {name: config[name] for name in study.settings}
+    defaults = describe_portably(method.spec, method.spec.config()).config
+    stood = {**defaults, **study.method.config, **study.settings}
+    own = describe_portably(method.spec, method.config).config
     return {
         "label": method.label,
         "seeds": list(study.seeds),
@@ -59,7 +62,7 @@ def about_study(method: ChosenMethod) -> dict[str, Any]:
         "default": study.trials[0].score,
         "chosen": study.chosen.score,
         "settings": settings,
-        "set": [name for name, value in settings.items() if value != study.settings[name]],
+        "set": [name for name, value in own.items() if value != stood[name]],
     }
 
 
@@ -67,8 +70,8 @@ TUNED_HEADERS = ("", "trials", "seconds", "× retrain", "own settings", "chosen 
 
 TUNED_TEXT = (
     "Settings chosen on seeds that are not the board's, by the harmonic mean of fidelity and of utility on validation "
-    "items, here for the method's own settings and for the chosen ones. What the trials took is no part of the cost "
-    "above."
+    "items, here for the row's or the method's own settings and for the chosen ones. What the trials took is no part "
+    "of the cost above."
 )
 
 

@@ -32,6 +32,9 @@ COSTS = {
 
 Spec = dict[str, Any]
 
+MANY = 8
+"""With more rows than this, numbers in a grid are read better than marks side by side."""
+
 
 def plain(results: Results, label: str) -> str:
     """The row's name as plots show it."""
@@ -170,12 +173,18 @@ def recovery(results: Results, width: int | str = 640) -> Spec | None:
             pooled = results.pooled(label, f"recovery:{name}/forget")
             if pooled is None or pooled.value is None:
                 continue
-            low, high = pooled.interval or (pooled.value, pooled.value)
+            low, high = pooled.interval or (None, None)  # no rule is drawn where nothing is known
             rows.append({"row": plain(results, label), "attack": name, "value": pooled.value, "low": low, "high": high})
     if not rows:
         return None
     names = list(dict.fromkeys(row["row"] for row in rows))
     order = list(dict.fromkeys(row["attack"] for row in rows))
+    if len(names) > MANY:
+        scale = {"domain": [0, 1], "clamp": True, "scheme": "blues"}
+        spec = _grid(rows, names, ("attack", order), scale, "datum.value > 0.6", width)
+        return spec | {
+            "description": "Recovery, a column an attack, a line a row of the table: 0 is right, 1 is all of it."
+        }
     colour = by_row(results, names, "color")
     y = {"field": "attack", "type": "nominal", "sort": order, "title": None, "axis": {"labelLimit": 200}}
     offset = {"field": "row", "sort": names}
@@ -215,6 +224,11 @@ def cost(results: Results, width: int | str = 640) -> Spec | None:
     if not rows:
         return None
     names = list(dict.fromkeys(row["row"] for row in rows))
+    if len(names) > MANY:
+        scale = {"type": "log", "domain": [0.02, 1, 50], "clamp": True, "scheme": "blueorange"}
+        order = [title for title in COSTS.values() if any(row["cost"] == title for row in rows)]
+        spec = _grid(rows, names, ("cost", order), scale, "datum.value < 0.05 || datum.value > 20", width)
+        return spec | {"description": "Cost as a multiple of retraining's, a column a kind of cost, a line a row."}
     return {
         "$schema": SCHEMA,
         "description": "Cost of every method as a multiple of retraining's.",
@@ -235,6 +249,42 @@ def cost(results: Results, width: int | str = 640) -> Spec | None:
                  "tooltip": [{"field": "row"}, {"field": "cost"}, {"field": "value", "format": ".3f"}]}},
             {"mark": {"type": "rule", "aria": False, "strokeWidth": 1.5, "color": GREY},
              "encoding": {"x": {"datum": 1}}},
+        ],
+    }  # fmt: skip
+
+
+def _grid(
+    rows: list[dict[str, Any]],
+    names: list[str],
+    columns: tuple[str, list[str]],
+    scale: dict[str, Any],
+    dark: str,
+    width: int | str,
+) -> Spec:
+    """A table of coloured numbers, for more rows than marks of a plot can be told apart.
+
+    Args:
+        names: The lines.
+        columns: The field that the columns are of, and its values in their order.
+        scale: Of the colour.
+        dark: Where the colour is so dark that the number must be light.
+    """
+    field, order = columns
+    x = {"field": field, "type": "nominal", "sort": order, "title": None, "axis": {"orient": "top", "labelAngle": -40}}
+    y = {"field": "row", "type": "nominal", "sort": names, "title": None, "axis": {"labelLimit": 220}}
+    value = {"field": "value", "type": "quantitative"}
+    tooltip = [{"field": "row"}, {"field": field}, value | {"format": ".3f"}]
+    return {
+        "$schema": SCHEMA,
+        "width": width,
+        "height": 22 * len(names),
+        "data": {"values": rows},
+        "encoding": {"x": x, "y": y, "tooltip": tooltip},
+        "layer": [
+            {"mark": "rect", "encoding": {"color": value | {"scale": scale, "legend": None}}},
+            {"mark": {"type": "text", "aria": False, "fontSize": 11},
+             "encoding": {"text": value | {"format": ".2~f"},
+                          "color": {"condition": {"test": dark, "value": "white"}, "value": "black"}}},
         ],
     }  # fmt: skip
 
