@@ -10,9 +10,9 @@ from vestige.data.sequences import Sequences, sequences
 from vestige.errors import InputError
 from vestige.progress import silent
 from vestige.recommenders.contract import Catalogue, Modular, Represents, Trainable
+from vestige.recommenders.cross_entropy import IGNORED
 from vestige.recommenders.sasrec import SASRec
 from vestige.recommenders.sasrec_config import SASRecConfig
-from vestige.recommenders.training import IGNORED
 
 ITEMS = 20
 CATALOGUE = Catalogue(tuple(str(100 + i) for i in range(ITEMS)))

@@ -14,7 +14,7 @@ from vestige.recommenders.sasrec import SASRec
 from vestige.recommenders.sasrec_config import SASRecConfig
 from vestige.recommenders.t5 import IGNORED, T5Recommender
 from vestige.recommenders.t5_config import T5RecommenderConfig
-from vestige.recommenders.training import draw_windows, mean_cross_entropy, mean_size
+from vestige.recommenders.training import draw_windows, mean_size
 
 DRAWS = 40_000
 
@@ -94,33 +94,6 @@ def test_recommenders_are_trained_on_the_windows_that_they_are_set_to(name: str)
 def test_older_settings_are_described_as_ever() -> None:
     assert "coverage" not in T5RecommenderConfig().model_dump()
     assert T5RecommenderConfig(coverage="even").model_dump()["coverage"] == "even"
-
-
-@given(
-    lengths=st.lists(st.integers(0, 7), min_size=1, max_size=5).filter(any),
-    answers=st.integers(2, 9),
-    seed=st.integers(0, 99),
-)
-def test_padding_costs_nothing_and_counts_for_nothing(lengths: list[int], answers: int, seed: int) -> None:
-    """The loss and its gradient are those over all positions with padding ignored, but only targets are projected."""
-    torch.manual_seed(seed)
-    positions = max(lengths)
-    targets = torch.randint(0, answers, (len(lengths), positions))
-    targets[torch.arange(positions) >= torch.tensor(lengths)[:, None]] = IGNORED
-    states = torch.randn(len(lengths), positions, 3, dtype=torch.float64, requires_grad=True)
-    head = torch.nn.Linear(3, answers, dtype=torch.float64)
-    projected: list[int] = []
-
-    def project(rows: torch.Tensor) -> torch.Tensor:
-        projected.append(len(rows))
-        return torch.as_tensor(head(rows))
-
-    ours = mean_cross_entropy(states, targets, project)
-    (of_ours,) = torch.autograd.grad(ours, states)
-    everywhere = torch.nn.functional.cross_entropy(head(states).flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
-    (of_all,) = torch.autograd.grad(everywhere, states)
-    assert projected == [sum(lengths)]
-    assert ours.item() == pytest.approx(everywhere.item()) and torch.allclose(of_ours, of_all)
 
 
 def trained(of: type[SASRec] | type[T5Recommender], seed: int) -> tuple[float, dict[str, torch.Tensor]]:

@@ -23,9 +23,10 @@ from vestige.data.views import Queries
 from vestige.errors import InputError
 from vestige.progress import Progress
 from vestige.recommenders.contract import Catalogue, FitReport, FloatArray, Transitions
+from vestige.recommenders.cross_entropy import IGNORED, mean_cross_entropy
 from vestige.recommenders.sasrec_config import SASRecConfig
 from vestige.recommenders.torch_tools import autocast, resolve_device
-from vestige.recommenders.training import IGNORED, Training, descend, draw_windows, mean_cross_entropy
+from vestige.recommenders.training import Training, descend, draw_windows
 
 WEIGHTS = "model.safetensors"
 
@@ -164,7 +165,8 @@ class SASRec:
 
     def batch_loss(self, batch: Windows) -> torch.Tensor:
         """The mean cross-entropy of a batch, in nats a position."""
-        return mean_cross_entropy(self.module(batch.tokens), batch.targets, self.module.project)
+        states = self.module(batch.tokens)
+        return mean_cross_entropy(states, batch.targets, self.module.project, self.module.items.weight[:-1])
 
     def batch(self, sequences: Sequences, rng: np.random.Generator) -> Windows:
         """One random window of every sequence."""

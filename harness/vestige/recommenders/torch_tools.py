@@ -25,6 +25,8 @@ def deterministic(seed: int) -> None:
     """Seeds torch and refuses operations that are not deterministic."""
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Writing NaN into all memory before it is used finds operations that read it too early, for a tenth of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def autocast(device: str, enabled: bool) -> AbstractContextManager[object]:

@@ -1,7 +1,7 @@
 """How every torch recommender is trained: AdamW on one random window of every sequence a pass."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
@@ -14,9 +14,6 @@ from vestige.errors import InputError
 from vestige.progress import Progress
 from vestige.recommenders.contract import FitReport
 from vestige.recommenders.torch_tools import Flops, autocast, count_flops, deterministic, step, warm_then_linear
-
-IGNORED = -100
-"""Target of a position without a loss."""
 
 COUNTED = 250
 """Of so many steps the operations of one are counted: batches differ in how many positions have a target."""
@@ -87,23 +84,6 @@ def mean_size(lengths: IntArray, window: int, coverage: str) -> float:
     return float((held / (last + 1 + 2 * over)).mean())
 
 
-def mean_cross_entropy(
-    states: torch.Tensor, targets: torch.Tensor, project: Callable[[torch.Tensor], torch.Tensor]
-) -> torch.Tensor:
-    """The mean cross-entropy, in nats, of the positions that have a target; no other is projected onto the answers.
-
-    Of short sequences most positions of a batch are padding, and over a catalogue of thousands the projection and its
-    softmax are most of the work.
-
-    Args:
-        states: [rows, positions, d_model].
-        targets: int64 [rows, positions], `IGNORED` at padding.
-        project: Gives logits [positions, answers] of states [positions, d_model].
-    """
-    at = targets != IGNORED
-    return torch.nn.functional.cross_entropy(project(states[at]).float(), targets[at])
-
-
 def descend(
     model: Teachable[BatchT],
     how: Training,
@@ -128,7 +108,7 @@ def descend(
     per_pass = math.ceil(len(sequences) / how.batch_size)
     steps = max(1, math.ceil(passes * per_pass))
     parameters = [p for p in model.module.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=how.learning_rate, weight_decay=how.weight_decay)
+    optimizer = torch.optim.AdamW(parameters, lr=how.learning_rate, weight_decay=how.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, warm_then_linear(steps, min(100, steps // 10), 0.02))
     losses: list[float] = []
     counts: list[Flops] = []

@@ -6,9 +6,9 @@
 - `model`: the recommender.
 """
 
+from vestige.recommenders.cross_entropy import IGNORED
 from vestige.recommenders.t5.model import Batch, Questions, T5Recommender
 from vestige.recommenders.t5.prompts import EOS, PAD
 from vestige.recommenders.t5.vocabulary import FIRST_ITEM, item_tokenizer
-from vestige.recommenders.training import IGNORED
 
 __all__ = ["EOS", "FIRST_ITEM", "IGNORED", "PAD", "Batch", "Questions", "T5Recommender", "item_tokenizer"]

@@ -24,6 +24,7 @@ from vestige.data.sequences import sequences as rows_of
 from vestige.data.views import Queries
 from vestige.progress import Progress
 from vestige.recommenders.contract import Catalogue, FitReport, FloatArray, Transitions
+from vestige.recommenders.cross_entropy import IGNORED, mean_cross_entropy
 from vestige.recommenders.t5 import checkpoint, vocabulary
 from vestige.recommenders.t5 import items as indexing
 from vestige.recommenders.t5.codes import Codes
@@ -32,7 +33,7 @@ from vestige.recommenders.t5.trie import item_log_probs, trie_of
 from vestige.recommenders.t5.vocabulary import Vocabulary
 from vestige.recommenders.t5_config import SCRATCH, T5RecommenderConfig
 from vestige.recommenders.torch_tools import autocast, resolve_device
-from vestige.recommenders.training import IGNORED, Training, descend, draw_windows, mean_cross_entropy
+from vestige.recommenders.training import Training, descend, draw_windows
 
 PREFIXES = 4096
 """So many prefixes of names are followed at once, at most, where several tokens spell an item."""
@@ -107,7 +108,7 @@ class T5Recommender:
     def batch_loss(self, batch: Batch) -> torch.Tensor:
         """The mean cross-entropy of a batch, in nats a token."""
         states = self.decode(*self.encode(batch.encoder), batch.decoder)
-        return mean_cross_entropy(states, batch.targets, self.project)
+        return mean_cross_entropy(self._scaled(states), batch.targets, self._project, self._weight())
 
     def batch(self, sequences: Sequences, rng: np.random.Generator) -> Batch:
         """One random window of every sequence."""
@@ -190,9 +191,21 @@ class T5Recommender:
 
         Where one token spells an item, answers are items.
         """
-        if self.module.config.scale_decoder_outputs:
-            states = states * self.module.config.d_model**-0.5
-        return cast(torch.Tensor, self.module.lm_head(states))[..., self._answers]
+        return self._project(self._scaled(states))
+
+    def _scaled(self, states: torch.Tensor) -> torch.Tensor:
+        return states * self.module.config.d_model**-0.5 if self.module.config.scale_decoder_outputs else states
+
+    def _project(self, scaled: torch.Tensor) -> torch.Tensor:
+        weight = self._weight()
+        if weight is not None:
+            return torch.nn.functional.linear(scaled, weight)
+        return cast(torch.Tensor, self.module.lm_head(scaled))[..., self._answers]
+
+    def _weight(self) -> torch.Tensor | None:
+        """The output head's rows of the answers [answers, d_model], where nothing else (an adapter) is part of it."""
+        head = self.module.lm_head
+        return head.weight[self._answers] if type(head) is torch.nn.Linear and head.bias is None else None
 
     # -- scoring ----------------------------------------------------------------------------------------------
 
