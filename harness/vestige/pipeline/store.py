@@ -23,6 +23,7 @@ import platformdirs
 from vestige.errors import StoreError
 
 MANIFEST = "manifest.json"
+UNFINISHED = "unfinished"
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 Meta = dict[str, Any]
 
@@ -165,6 +166,16 @@ class Store:
             yield
         finally:
             lock.release()
+
+    def unfinished(self, stage: str, key: str) -> Path:
+        """The file of a maker who can go on from where it was stopped; it survives `sweep`, and need not exist."""
+        return self.root / UNFINISHED / f"{stage}-{key}"
+
+    def give_up(self, before: float) -> None:
+        """Removes what makers left unfinished and nobody went on with since `before`, in seconds since the epoch."""
+        for file in (self.root / UNFINISHED).glob("*"):
+            if file.stat().st_mtime < before:
+                file.unlink(missing_ok=True)
 
     def artifacts(self) -> list[Artifact]:
         """Everything complete in the store, not read and not verified: `meta` is empty."""

@@ -42,6 +42,7 @@ class FitReport:
         flops: Floating-point operations of all steps (one step measured by `torch.utils.flop_counter`, times
             steps), or None where they cannot be counted.
         uncounted: The operators that the counter has no formula for.
+        earlier_seconds: Spent on it before it was stopped and gone on with, see `Resumable`.
     """
 
     passes: float
@@ -49,6 +50,7 @@ class FitReport:
     loss: float
     flops: float | None = None
     uncounted: tuple[str, ...] = ()
+    earlier_seconds: float = 0.0
 
 
 class Scorer(Protocol):
@@ -77,6 +79,32 @@ class Recommender(Scorer, Protocol):
     def reach(self) -> int | None:
         """How many of a sequence's last transitions training can touch; None for all."""
         ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A recommender whose training can be stopped and gone on with."""
+
+    def fit_or_resume(self, sequences: Sequences, seed: int, progress: Progress, file: Path, every: float) -> FitReport:
+        """`fit`, which writes into `file` every `every` seconds where it stands, and goes on from what it finds there.
+
+        However often it is stopped, weights and report are those of a training that was not, but for
+        `earlier_seconds`. A file of another training, or a damaged one, is not gone on from. It is gone at the end.
+        """
+        ...
+
+
+EVERY = 120.0
+"""Seconds between two writes of a training that can be gone on with, unless it is said otherwise."""
+
+
+def fit(
+    model: Recommender, sequences: Sequences, seed: int, progress: Progress, file: Path, every: float = EVERY
+) -> FitReport:
+    """Trains a recommender, from where `file` says it was stopped if it is `Resumable`."""
+    if isinstance(model, Resumable):
+        return model.fit_or_resume(sequences, seed, progress, file, every)
+    return model.fit(sequences, seed, progress)
 
 
 @runtime_checkable

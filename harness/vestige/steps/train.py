@@ -15,7 +15,7 @@ from vestige.errors import InputError
 from vestige.pipeline.board import Chosen, PluginTable, choose
 from vestige.plugins import Plugins
 from vestige.progress import Progress, silent
-from vestige.recommenders.contract import Recommender
+from vestige.recommenders.contract import EVERY, Recommender, fit
 from vestige.specs import DatasetSpec, RecommenderSpec
 from vestige.steps.manifest import (
     MODEL,
@@ -50,9 +50,10 @@ def train(
     seed: int = 0,
     machine: Machine | None = None,
     overwrite: bool = False,
+    save_every: float = EVERY,
     progress: Progress = silent,
 ) -> Manifest:
-    """Trains a recommender and writes it into a folder.
+    """Trains a recommender and writes it into a folder; one that was stopped is gone on with by the same call.
 
     Args:
         output: The folder, which holds a manifest and, under `model`, a normal checkpoint afterwards.
@@ -69,6 +70,7 @@ def train(
         seed: Of the weights and the order of the data.
         machine: Where it runs.
         overwrite: Whether a folder that a step wrote may be replaced.
+        save_every: Seconds between two writes of how far it is, into a hidden file beside the folder.
         progress: Told how far it is.
 
     Returns:
@@ -91,7 +93,10 @@ def train(
             out[events] = True
         sequences = select(source.data, (source.part == Part.RETAINED) & ~out)
         model: Recommender = chosen.spec.load()(chosen.config, source.catalogue, device)
-        report, cost = timed(lambda: model.fit(sequences, seeds.derive(seed, "train"), progress))
+        unfinished = output.expanduser().with_name(f".{output.name}.unfinished")
+        report, cost = timed(
+            lambda: fit(model, sequences, seeds.derive(seed, "train"), progress, unfinished, save_every)
+        )
         model.save(folder / MODEL)
         module = getattr(model, "module", None)
         manifest = Manifest(
@@ -106,6 +111,7 @@ def train(
             passes=report.passes,
             cost={
                 **cost,
+                "seconds": (cost["seconds"] or 0.0) + report.earlier_seconds,
                 "flops": report.flops,
                 "trainable_parameters": 0 if module is None else sum(p.numel() for p in module.parameters()),
             },

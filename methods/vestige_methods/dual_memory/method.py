@@ -33,7 +33,7 @@ from vestige.data.sequences import IntArray, Sequences, offsets_of
 from vestige.data.views import jaccard
 from vestige.errors import InputError
 from vestige.methods import Task, Unlearned
-from vestige.recommenders.contract import FloatArray, Recommender, Transitions
+from vestige.recommenders.contract import Recommender, Transitions
 from vestige.recommenders.t5 import PAD, Questions, T5Recommender
 from vestige.recommenders.torch_tools import Flops, autocast, count_flops, deterministic, step
 from vestige.recommenders.training import mean_size
@@ -42,6 +42,7 @@ from vestige_methods.dual_memory.config import DualMemoryConfig
 from vestige_methods.dual_memory.layers import HEAD, known_layers, known_targets, targets_of_last_blocks
 from vestige_methods.dual_memory.model import DualMemoryModel, side_of
 from vestige_methods.dual_memory.router import (
+    Shares,
     TrainedRouter,
     features_of,
     labelled_histories,
@@ -117,7 +118,7 @@ class DualMemory:
 
     def _router(
         self, task: Task, main: T5Recommender, earlier: warm.Earlier | None
-    ) -> tuple[TrainedRouter, FloatArray, Flops]:
+    ) -> tuple[TrainedRouter, Shares, Flops]:
         """The router, the share of each retained user's histories that it routes, and what it took."""
         rng = np.random.default_rng(task.seed)
         whole = task.kind == "users"
@@ -156,7 +157,7 @@ class _SideTraining:
     """The side memory's training loop; `routed` is the share [rows of R] of what each asks that the side answers."""
 
     def __init__(
-        self, config: DualMemoryConfig, task: Task, main: T5Recommender, side: T5Recommender, routed: FloatArray
+        self, config: DualMemoryConfig, task: Task, main: T5Recommender, side: T5Recommender, routed: Shares
     ) -> None:
         self.config, self.task, self.main, self.side = config, task, main, side
         self.chance = _chances(routed, config.retain_routed)
@@ -303,7 +304,7 @@ class _SideTraining:
         return self.main.transitions(self.task.retained.take(rows), self.rng)
 
 
-def _chances(routed: FloatArray, share: float) -> FloatArray:
+def _chances(routed: Shares, share: float) -> Shares:
     """[users]: how likely a retained sample is of each: `share` of them in proportion to `routed`, where any is."""
     alike = np.full(len(routed), 1 / len(routed))
     total = routed.sum()

@@ -26,6 +26,9 @@ SHORTENED = 0.25
 WEIGHTS, SETTINGS = "router.safetensors", "router.json"
 
 
+Shares = npt.NDArray[np.float64]
+
+
 class Router(nn.Module):
     """A classifier with one hidden layer on standardised activations."""
 
@@ -190,15 +193,14 @@ def train_router(
     return TrainedRouter(router, report, probability)
 
 
-def routed_share(
-    retained: Sequences, histories: Histories, probability: FloatArray, threshold: float
-) -> npt.NDArray[np.float64]:
+def routed_share(retained: Sequences, histories: Histories, probability: FloatArray, threshold: float) -> Shares:
     """[rows of `retained`]: the share of each user's histories among `histories` that the router sends to the side."""
     order = np.argsort(retained.users, kind="stable")
     row = order[np.searchsorted(retained.users, histories.rows.users[~histories.forget], sorter=order)]
     routed = probability[~histories.forget] >= threshold
     asked = np.bincount(row, minlength=len(retained))
-    return np.bincount(row, weights=routed, minlength=len(retained)) / np.maximum(asked, 1)
+    share: Shares = np.bincount(row, weights=routed, minlength=len(retained)) / np.maximum(asked, 1)
+    return share
 
 
 def _continue(router: Router, start: Router) -> None:
