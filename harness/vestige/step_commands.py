@@ -102,8 +102,8 @@ def train(
     settings: SetOption = None,
     overwrite: OverwriteOption = False,
     save_every: Annotated[
-        float, _option("save_every", "Seconds between two writes of how far it is.", RUN, min=0)
-    ] = 120.0,
+        float | None, _option("save_every", "Seconds between two writes of how far it is (120).", RUN, min=0)
+    ] = None,
 ) -> None:
     """Train a recommender on a file of interactions; with --exclude, the gold of what that file names.
 

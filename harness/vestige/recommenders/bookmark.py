@@ -4,13 +4,13 @@ The file is safetensors: weights, the optimizer's moments, the states of the ran
 and the losses of its steps. It is written under a temporary name and renamed, so what is read is whole.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from vestige.data.sequences import IntArray, Sequences
+from vestige.recommenders.contract import Unfinished
+
+FILE = "training.safetensors"
 
 SHARE = 0.02
 """Writing takes at most this share of the time: where it is slow, it is done less often."""
@@ -53,19 +56,18 @@ class Bookmark:
     """A file that holds where one training stands.
 
     Args:
-        file: It need not exist; `close` removes it.
-        identity: Of the training: another one's file is not gone on from.
-        every: Seconds between two writes.
+        unfinished: Where it lies, and how often it is written.
+        identity: Of the training, see `identity_of`.
     """
 
-    def __init__(self, file: Path, identity: str, every: float) -> None:
-        self._file, self._identity, self._every = file, identity, every
+    def __init__(self, unfinished: Unfinished, identity: str) -> None:
+        self._file, self._identity, self._every = unfinished.folder / FILE, identity, unfinished.every
         self._begun = time.perf_counter()
-        self._next = self._begun + every
+        self._next = self._begun + self._every
 
     def read(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer, standing: Standing) -> None:
-        """Goes on from the file: puts what it holds into all three. One that is missing, damaged or of another
-        training changes nothing.
+        """Goes on from the file: puts what it holds into all three. One that is missing, cut short or of
+        another training changes nothing.
         """
         found = self._read()
         if found is None:
@@ -83,7 +85,7 @@ class Bookmark:
         optimizer.load_state_dict({**state, "state": moments})
         torch.set_rng_state(tensors["torch rng"])
         if "cuda rng" in tensors:
-            torch.cuda.set_rng_state(tensors["cuda rng"])
+            torch.cuda.set_rng_state(tensors["cuda rng"], next(module.parameters()).device)
         standing.rng.bit_generator.state = about["rng"]
         standing.order = tensors["order"].numpy()
         standing.losses = tensors["losses"].tolist()
@@ -103,8 +105,9 @@ class Bookmark:
             moments[str(number)] = sorted(kinds)
             tensors |= {f"moment {number} {kind}": kinds[kind].detach().cpu() for kind in kinds}
         tensors["torch rng"] = torch.get_rng_state()
-        if next(module.parameters()).is_cuda:
-            tensors["cuda rng"] = torch.cuda.get_rng_state()
+        device = next(module.parameters()).device
+        if device.type == "cuda":
+            tensors["cuda rng"] = torch.cuda.get_rng_state(device)
         tensors["order"] = torch.from_numpy(np.asarray(standing.order))
         tensors["losses"] = torch.tensor(standing.losses, dtype=torch.float64)
         about = {
@@ -116,22 +119,22 @@ class Bookmark:
             "seconds": standing.seconds + begun - self._begun,
             "moments": moments,
         }
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._file.with_name(f".{self._file.name}.partial")
-        save_file(
-            {name: tensor.contiguous() for name, tensor in tensors.items()},
-            partial,
-            {"identity": self._identity, "about": json.dumps(about)},
-        )
-        with partial.open("rb") as stream:
-            os.fsync(stream.fileno())
-        partial.replace(self._file)
+        self._replace({name: tensor.contiguous() for name, tensor in tensors.items()}, json.dumps(about))
         now = time.perf_counter()
         self._next = now + max(self._every, (now - begun) / SHARE if self._every else 0.0)
 
-    def close(self) -> None:
-        """The training is over."""
-        self._file.unlink(missing_ok=True)
+    def _replace(self, tensors: dict[str, torch.Tensor], about: str) -> None:
+        """A full disk ends no training: what was written last stays, and it is tried again later."""
+        partial = self._file.with_name(f"{FILE}.{os.getpid()}")
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            save_file(tensors, partial, {"identity": self._identity, "about": about})
+            with partial.open("rb") as stream:
+                os.fsync(stream.fileno())
+            partial.replace(self._file)
+        except (OSError, SafetensorError):
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
 
     def _read(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
         try:
@@ -144,12 +147,14 @@ class Bookmark:
             return None
 
 
-def identity_of(module: torch.nn.Module, settings: str, sequences: Sequences, seed: int) -> str:
+def identity_of(unfinished: Unfinished, module: torch.nn.Module, settings: str, rows: Sequences, seed: int) -> str:
     """SHA-256 of what a training is determined by, on one machine, before its first step."""
-    digest = hashlib.sha256(json.dumps([settings, seed, torch.get_num_threads(), torch.__version__]).encode())
+    device = str(next(module.parameters()).device)
+    said = [unfinished.training, settings, seed, device, torch.get_num_threads(), torch.__version__]
+    digest = hashlib.sha256(json.dumps(said).encode())
     for name, weight in _weights(module):
         digest.update(name.encode() + weight.detach().float().cpu().numpy().tobytes())
-    for array in (sequences.items, sequences.offsets):
+    for array in (rows.items, rows.offsets):
         digest.update(np.ascontiguousarray(array, dtype=np.int64).tobytes())
     return digest.hexdigest()
 

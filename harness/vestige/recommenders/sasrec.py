@@ -23,7 +23,7 @@ from vestige.data.views import Queries
 from vestige.errors import InputError
 from vestige.progress import Progress
 from vestige.recommenders.bookmark import Bookmark, identity_of
-from vestige.recommenders.contract import Catalogue, FitReport, FloatArray, Transitions
+from vestige.recommenders.contract import Catalogue, FitReport, FloatArray, Transitions, Unfinished
 from vestige.recommenders.cross_entropy import IGNORED, mean_cross_entropy
 from vestige.recommenders.sasrec_config import SASRecConfig
 from vestige.recommenders.torch_tools import autocast, resolve_device
@@ -134,10 +134,10 @@ class SASRec:
         self.module = self._new_module(seed)
         return self.train_on(sequences, self.config.passes, seed, progress)
 
-    def fit_or_resume(self, sequences: Sequences, seed: int, progress: Progress, file: Path, every: float) -> FitReport:
+    def fit_or_resume(self, sequences: Sequences, seed: int, progress: Progress, unfinished: Unfinished) -> FitReport:
         """See `vestige.recommenders.contract.Resumable`."""
         self.module = self._new_module(seed)
-        bookmark = Bookmark(file, identity_of(self.module, repr(self.config), sequences, seed), every)
+        bookmark = Bookmark(unfinished, identity_of(unfinished, self.module, repr(self.config), sequences, seed))
         return descend(self, self._how(), sequences, self.config.passes, seed, progress, bookmark)
 
     def train_on(

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from vestige.data.sequences import IntArray, Sequences
@@ -72,16 +73,19 @@ def draw_windows(lengths: IntArray, window: int, coverage: str, rng: np.random.G
     return starts, np.minimum(begins + window, lengths) - starts
 
 
-def mean_size(lengths: IntArray, window: int, coverage: str) -> float:
-    """How many interactions a window of `draw_windows` holds on average, over sequences of these lengths."""
+def mean_size(lengths: IntArray, window: int, coverage: str, chance: npt.NDArray[np.float64] | None = None) -> float:
+    """How many interactions a window of `draw_windows` holds on average, over sequences of these lengths.
+
+    `chance` [sequences] says how likely each is; all alike unless given.
+    """
     inner = np.minimum(lengths, window)
     if coverage == "inside":
-        return float(inner.mean())
+        return float(np.average(inner, weights=chance))
     last = np.maximum(lengths - window, 0)
     over = np.minimum(window - 1, last)
     # On each side windows hang over by 1 to `over`, and hold as many fewer.
     held = (last + 1) * inner + 2 * over * inner - over * (over + 1)
-    return float((held / (last + 1 + 2 * over)).mean())
+    return float(np.average(held / (last + 1 + 2 * over), weights=chance))
 
 
 def descend(
@@ -140,8 +144,6 @@ def descend(
         if now.done % 20 == 1:
             progress(now.done / steps, f"loss {now.losses[-1]:.3f}")
     model.module.eval()
-    if bookmark:
-        bookmark.close()
     last = float(np.mean(now.losses[-per_pass:]))
     return FitReport(passes, steps, last, steps * float(np.mean(now.counts)), now.uncounted, now.seconds)
 

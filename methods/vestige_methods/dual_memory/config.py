@@ -21,7 +21,7 @@ class DualMemoryConfig(Config):
         batch_size: Samples of a step: `forget_ratio` times as many forgotten transitions and `retain_ratio` times as
             many retained ones.
         forget_ratio, retain_ratio: See `batch_size`.
-        retain_routed: Share of the retained samples that are drawn from users in proportion to how many of their
+        retain_routed: Share of the retained windows that are drawn from users in proportion to how many of their
             histories the router sends to the side memory, which answers nobody else; the others are drawn from all
             alike. The router is trained first.
         lr, clip: AdamW on the adapter, gradient norm clipped.

@@ -132,18 +132,20 @@ class DualMemory:
             rng,
         )
         task.progress(0.0, "router")
-        sample = histories.rows.take(np.arange(min(32, len(histories.rows))))
-        layers = self.config.router_layers
-        asked = count_flops(lambda: features_of(main, sample, layers))
-        per_history = asked.count / len(sample)
-        features = features_of(main, histories.rows, layers)
+        features = torch.empty(0)
+
+        def ask() -> None:
+            nonlocal features
+            features = features_of(main, histories.rows, self.config.router_layers)
+
+        asked = count_flops(ask)
         start = None if earlier is None else earlier.router
         found = train_router(features, histories, self.config, task.seed, start)
         routed = routed_share(task.retained, histories, found.probability, found.report.threshold)
         weights = sum(p.numel() for p in found.router.parameters())
         # A step costs about six operations a weight and sample (two forward, four backward).
         own = 6.0 * weights * self.config.router_epochs * float((~histories.held_out).sum())
-        return found, routed, Flops(per_history * len(histories.rows) + own, asked.uncounted)
+        return found, routed, Flops(asked.count + own, asked.uncounted)
 
 
 class _Trained:
@@ -167,11 +169,11 @@ class _SideTraining:
         # A window is a row of many samples, a query one of a single sample.
         forgotten, retained = config.batch_size * config.forget_ratio, config.batch_size * config.retain_ratio
         self.forget_rows = max(1, round(forgotten / self._samples(task.forget_sequences) if self.whole else forgotten))
-        self.retain_rows = max(1, round(retained / self._samples(task.retained)))
+        self.retain_rows = max(1, round(retained / self._samples(task.retained, self.chance)))
 
-    def _samples(self, sequences: Sequences) -> float:
-        """Of a window, on average."""
-        return mean_size(sequences.lengths, self.main.config.window, self.main.config.coverage)
+    def _samples(self, sequences: Sequences, chance: Shares | None = None) -> float:
+        """Of a window, on average over rows that are as likely as `chance` says, or alike."""
+        return mean_size(sequences.lengths, self.main.config.window, self.main.config.coverage, chance)
 
     def run(self) -> _Trained:
         """Trains for `epochs` epochs, or until the loss has stopped falling; see `_epoch_rows`."""

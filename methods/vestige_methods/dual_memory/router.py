@@ -185,7 +185,8 @@ def train_router(
             optimizer.step()
     router.eval()
     with torch.inference_mode():
-        probability = torch.sigmoid(router(features)).cpu().numpy()
+        logits = torch.cat([router(some) for some in features.split(4096)])
+    probability = torch.sigmoid(logits).cpu().numpy()
     held = histories.held_out
     report = choose_threshold(
         probability[held], histories.forget[held], histories.weight[held], config.target_precision
@@ -320,8 +321,8 @@ def features_of(main: T5Recommender, histories: Sequences, layers: tuple[str, ..
     with torch.inference_mode():
         for rows in main.scoring_batches(len(histories)):
             pieces.append(observe(main, *main.question(histories.take(order[rows])), layers).features)
-    # Out of inference mode, so that the router can be trained on them.
-    return torch.cat(pieces).clone()[torch.from_numpy(np.argsort(order)).to(main.device)]
+    # Indexed out of inference mode, so that the router can be trained on the copy.
+    return torch.cat(pieces)[torch.from_numpy(np.argsort(order)).to(main.device)]
 
 
 def save_router(router: Router, folder: Path, settings: dict[str, Any]) -> None:

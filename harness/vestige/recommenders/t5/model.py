@@ -24,7 +24,7 @@ from vestige.data.sequences import sequences as rows_of
 from vestige.data.views import Queries
 from vestige.progress import Progress
 from vestige.recommenders.bookmark import Bookmark, identity_of
-from vestige.recommenders.contract import Catalogue, FitReport, FloatArray, Transitions
+from vestige.recommenders.contract import Catalogue, FitReport, FloatArray, Transitions, Unfinished
 from vestige.recommenders.cross_entropy import IGNORED, mean_cross_entropy
 from vestige.recommenders.t5 import checkpoint, vocabulary
 from vestige.recommenders.t5 import items as indexing
@@ -94,10 +94,10 @@ class T5Recommender:
         self._begin(sequences, seed)
         return self.train_on(sequences, self.config.passes, seed, progress)
 
-    def fit_or_resume(self, sequences: Sequences, seed: int, progress: Progress, file: Path, every: float) -> FitReport:
+    def fit_or_resume(self, sequences: Sequences, seed: int, progress: Progress, unfinished: Unfinished) -> FitReport:
         """See `vestige.recommenders.contract.Resumable`."""
         self._begin(sequences, seed)
-        bookmark = Bookmark(file, identity_of(self.module, repr(self.config), sequences, seed), every)
+        bookmark = Bookmark(unfinished, identity_of(unfinished, self.module, repr(self.config), sequences, seed))
         return descend(self, self._how(), sequences, self.config.passes, seed, progress, bookmark)
 
     def train_on(
