@@ -66,23 +66,19 @@ class Bookmark:
         self._next = self._begun + self._every
 
     def read(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer, standing: Standing) -> None:
-        """Goes on from the file: puts what it holds into all three. One that is missing, cut short or of
-        another training changes nothing.
-        """
+        """Puts what the file holds into all three; one that is missing, cut short or of another training changes nothing."""
         found = self._read()
         if found is None:
             return
         tensors, about = found
-        weights = dict(_weights(module))
         with torch.no_grad():
-            for name, weight in weights.items():
+            for name, weight in _weights(module):
                 weight.copy_(tensors[f"weight {name}"])
-        state: dict[str, Any] = optimizer.state_dict()
         moments = {
             int(number): {kind: tensors[f"moment {number} {kind}"] for kind in kinds}
             for number, kinds in about["moments"].items()
         }
-        optimizer.load_state_dict({**state, "state": moments})
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
         torch.set_rng_state(tensors["torch rng"])
         if "cuda rng" in tensors:
             torch.cuda.set_rng_state(tensors["cuda rng"], next(module.parameters()).device)
