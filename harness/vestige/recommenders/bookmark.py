@@ -66,7 +66,7 @@ class Bookmark:
         self._next = self._begun + self._every
 
     def read(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer, standing: Standing) -> None:
-        """Puts what the file holds into all three; one that is missing, cut short or of another training changes nothing."""
+        """Puts what the file holds into all three; what is missing, cut short or of another one does nothing."""
         found = self._read()
         if found is None:
             return
