@@ -564,7 +564,10 @@ def cache_gc(
     keep_days: Annotated[float, typer.Option(min=0, help="Keep what was made in the last so many days.")] = 30.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
 ) -> None:
-    """Remove what is older than --keep-days, and what killed runs left half made."""
+    """Remove what is older than --keep-days, and what killed runs left half made.
+
+    A training that was stopped counts as made when it was stopped: until then, a run goes on with it.
+    """
     import time
 
     from vestige import api
@@ -576,6 +579,7 @@ def cache_gc(
         for artifact in old:
             store.remove(artifact)
         store.sweep()
+        store.give_up(limit)
     size = sum(a.bytes for a in old) / 2**20
     typer.echo(f"{'would remove' if dry_run else 'removed'} {len(old)} artifacts, {size:.1f} MiB")
 

@@ -101,8 +101,14 @@ def train(
     threads: ThreadsOption = 2,
     settings: SetOption = None,
     overwrite: OverwriteOption = False,
+    save_every: Annotated[
+        float | None, _option("save_every", "Seconds between two writes of how far it is (120).", RUN, min=0)
+    ] = None,
 ) -> None:
-    """Train a recommender on a file of interactions; with --exclude, the gold of what that file names."""
+    """Train a recommender on a file of interactions; with --exclude, the gold of what that file names.
+
+    A training that was stopped is gone on with by the same command.
+    """
     from vestige.data.request import HoldoutConfig
     from vestige.steps.train import train as run
 
@@ -129,6 +135,7 @@ def train(
             seed=seed,
             machine=_machine(device, threads),
             overwrite=overwrite,
+            save_every=save_every,
             progress=progress,
         )
     notes = manifest.notes

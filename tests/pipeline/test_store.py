@@ -132,3 +132,32 @@ def test_what_killed_makers_left_is_swept(tmp_path: Path) -> None:
     assert [a.key for a in store.artifacts()] == ["k"]
     store.remove(store.artifacts()[0])
     assert store.artifacts() == []
+
+
+def left_unfinished(store: Store, key: str) -> Path:
+    folder = store.unfinished("train", key)
+    folder.mkdir(parents=True)
+    (folder / "half").write_text("of it")
+    return folder
+
+
+def test_what_can_be_gone_on_with_is_kept_until_it_is_made(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    folder = left_unfinished(store, "k")
+    store.sweep()
+    with pytest.raises(ZeroDivisionError):
+        store.make("train", "k", lambda folder: 1 // 0)  # type: ignore[arg-type, return-value]
+    assert folder.exists()
+    store.make("train", "k", fill)
+    assert not folder.exists()
+    assert [a.key for a in store.artifacts()] == ["k"]
+
+
+def test_what_nobody_went_on_with_is_given_up(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    old, new, busy = (left_unfinished(store, key) for key in ("old", "new", "busy"))
+    for folder in (old, busy):
+        os.utime(folder, (100, 100))
+    with Store(tmp_path).lock("train", "busy"):
+        store.give_up(before=200)
+    assert not old.exists() and new.exists() and busy.exists()

@@ -65,6 +65,13 @@ def test_gradients_are_those_of_differences() -> None:
     assert torch.autograd.gradcheck(lambda s, w: catalogue_cross_entropy(s, w, targets), (states, weight))
 
 
+def test_a_second_derivative_is_refused_and_not_wrong() -> None:
+    before = torch.randn(2, 2, requires_grad=True)
+    loss = catalogue_cross_entropy(torch.randn(4, 2) @ before, torch.randn(5, 2), torch.tensor([0, 1, 2, 3]))
+    with pytest.raises(RuntimeError, match="differentiated once"):
+        torch.autograd.grad(loss, before, create_graph=True)
+
+
 def test_what_takes_no_gradient_gets_none() -> None:
     states, weight = torch.randn(4, 2, requires_grad=True), torch.randn(5, 2)
     catalogue_cross_entropy(states, weight, torch.tensor([0, 1, 2, 3])).backward()

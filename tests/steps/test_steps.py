@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -17,7 +19,7 @@ from peft import PeftModel
 from safetensors.numpy import load_file
 from transformers import T5ForConditionalGeneration
 
-from tests.conftest import vestige
+from tests.conftest import environment, vestige
 from vestige import cli, plugins
 from vestige.data.interchange import read_samples
 from vestige.data.request import HoldoutConfig, Part
@@ -93,6 +95,26 @@ def test_the_command_line_as_a_process_of_its_own(made: Path) -> None:
 def train_words(output: str, *more: str) -> list[str]:
     own = ["train", "--output_dir", output, "--dataset_path", "mine.inter", "--epochs", "4", "--threads", "1"]
     return [*own, *LAST, *settings(*TINY), *more]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="ends a process as the system does")
+def test_a_training_that_was_killed_is_gone_on_with(made: Path) -> None:
+    """What it writes is what an undisturbed one writes, byte for byte."""
+    words = train_words("killed", "--save-every", "0", "--epochs", "60")
+    unfinished = made / ".killed.unfinished"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vestige", *words], cwd=made, env=environment(made / "cache"), stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None and not (unfinished / "training.safetensors").exists():
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert unfinished.exists() and not (made / "killed").exists()
+    good(vestige(*words, cache=made / "cache", cwd=made))
+    good(vestige(*train_words("undisturbed", "--epochs", "60"), cache=made / "cache", cwd=made))
+    weights = [(made / name / "model" / "model.safetensors").read_bytes() for name in ("killed", "undisturbed")]
+    assert weights[0] == weights[1]
+    assert not unfinished.exists()
 
 
 DRAW = ("--forget-users", "8", "--retain-users", "10", "--percent", "20", "--min-events", "6", "--high-rating", "3")

@@ -1,7 +1,7 @@
 """What a worker does with a job: train, unlearn, score, measure."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from vestige.pipeline.store import Artifact, Meta, Store
 from vestige.pipeline.tasks import make_task
 from vestige.plugins import HOOK_OF, Plugins
 from vestige.progress import Progress
-from vestige.recommenders.contract import Catalogue, Composite, Modular, Recommender, Scorer
+from vestige.recommenders.contract import Catalogue, Composite, Modular, Recommender, Scorer, Unfinished, fit
 from vestige.recommenders.scoring import Scores, load_scores, save_scores, score_queries
 from vestige.specs import AttackSpec, MethodSpec
 
@@ -43,20 +43,20 @@ class Workbench:
         self.plugins = plugins
         self._inputs: tuple[tuple[str, str, int | None], _Inputs] | None = None
 
-    def run(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
-        """Makes one artifact in `folder` and returns its meta."""
-        stage = {
-            "train": self._train,
+    def run(self, payload: Mapping[str, Any], folder: Path, progress: Progress, unfinished: Path) -> Meta:
+        """Makes one artifact in `folder` and returns its meta; `unfinished` is kept where this process is ended."""
+        stages: Mapping[str, Callable[[Mapping[str, Any], Path, Progress], Meta]] = {
+            "train": partial(self._train, unfinished=unfinished),
             "unlearn": self._unlearn,
             "score": self._score,
             "attack": self._attack,
             "measure": self._measure,
         }
-        return stage[payload["stage"]](payload, folder, progress)
+        return stages[payload["stage"]](payload, folder, progress)
 
     # -- stages -----------------------------------------------------------------------------------------------
 
-    def _train(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
+    def _train(self, payload: Mapping[str, Any], folder: Path, progress: Progress, unfinished: Path) -> Meta:
         inputs = self._inputs_of(payload)
         model = self._untrained(payload, inputs, payload["device"])
         shadow = payload.get("shadow")
@@ -67,8 +67,10 @@ class Workbench:
             sequences = training(inputs.data, inputs.split, [Part(part) for part in payload["parts"]])
         reset_peak()
         start = time.perf_counter()
-        report = model.fit(sequences, payload["seed"], progress)
-        seconds = time.perf_counter() - start
+        # The base of a method that trains its own counts against the method's time, which begins anew with each try.
+        left = None if payload.get("method") else Unfinished(unfinished, "of this key")
+        report = fit(model, sequences, payload["seed"], progress, left)
+        seconds = report.earlier_seconds + time.perf_counter() - start
         model.save(folder)
         cost = {
             "seconds": seconds,

@@ -23,6 +23,7 @@ import platformdirs
 from vestige.errors import StoreError
 
 MANIFEST = "manifest.json"
+UNFINISHED = "unfinished"
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 Meta = dict[str, Any]
 
@@ -112,6 +113,7 @@ class Store:
                     self._discard(stage, key)
                     partial.rename(target)
                     _sync(target.parent)
+                shutil.rmtree(self.unfinished(stage, key), ignore_errors=True)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
             made = self._whole(stage, key)
@@ -165,6 +167,18 @@ class Store:
             yield
         finally:
             lock.release()
+
+    def unfinished(self, stage: str, key: str) -> Path:
+        """The folder of a maker who can go on from where it was stopped; it survives `sweep`, and need not exist."""
+        return self.root / UNFINISHED / f"{stage}-{key}"
+
+    def give_up(self, before: float) -> None:
+        """Removes what makers left unfinished that nobody works on, or has since `before` (seconds since the epoch)."""
+        for folder in (self.root / UNFINISHED).glob("*"):
+            lock = filelock.FileLock(self.root / "locks" / f"{folder.name}.lock")
+            with contextlib.suppress(filelock.Timeout), lock.acquire(timeout=0):
+                if folder.stat().st_mtime < before:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def artifacts(self) -> list[Artifact]:
         """Everything complete in the store, not read and not verified: `meta` is empty."""

@@ -133,7 +133,9 @@ def _run(bench: Any, job: dict[str, Any], threads: int, answer: Answer) -> None:
         nonlocal begun
         begun = time.perf_counter()
         answer({"event": "running"})
-        meta: dict[str, Any] = bench.run(job["payload"], folder, progress)
+        meta: dict[str, Any] = bench.run(
+            job["payload"], folder, progress, bench.store.unfinished(job["stage"], job["key"])
+        )
         return meta
 
     try:

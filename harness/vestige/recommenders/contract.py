@@ -1,5 +1,6 @@
 """The contract of a recommender, and of what an unlearning method may return."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -42,6 +43,7 @@ class FitReport:
         flops: Floating-point operations of all steps (one step measured by `torch.utils.flop_counter`, times
             steps), or None where they cannot be counted.
         uncounted: The operators that the counter has no formula for.
+        earlier_seconds: Spent on it before it was stopped and gone on with, see `Resumable`.
     """
 
     passes: float
@@ -49,6 +51,7 @@ class FitReport:
     loss: float
     flops: float | None = None
     uncounted: tuple[str, ...] = ()
+    earlier_seconds: float = 0.0
 
 
 class Scorer(Protocol):
@@ -79,6 +82,48 @@ class Recommender(Scorer, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """Where a training that is stopped is gone on with.
+
+    Attributes:
+        folder: Holds how far it is, and nothing else; it need not exist.
+        training: Names the training, by all that is not in the sequences and the seed; what another one left in the
+            folder is not gone on from.
+        every: Seconds between two writes.
+    """
+
+    folder: Path
+    training: str
+    every: float = 120.0
+
+    def close(self) -> None:
+        """What was trained is safe elsewhere."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A recommender whose training can be stopped and gone on with."""
+
+    def fit_or_resume(self, sequences: Sequences, seed: int, progress: Progress, unfinished: Unfinished) -> FitReport:
+        """`fit`, which writes now and then where it stands, and goes on from what was written.
+
+        However often it is stopped, weights and report are those of a training that was not, but for
+        `earlier_seconds`. What another training left, or was cut short, is not gone on from.
+        """
+        ...
+
+
+def fit(
+    model: Recommender, sequences: Sequences, seed: int, progress: Progress, unfinished: Unfinished | None
+) -> FitReport:
+    """Trains a recommender; one that is `Resumable` goes on from where `unfinished` says that it was stopped."""
+    if unfinished is not None and isinstance(model, Resumable):
+        return model.fit_or_resume(sequences, seed, progress, unfinished)
+    return model.fit(sequences, seed, progress)
+
+
 @runtime_checkable
 class Trainable(Protocol):
     """A recommender whose weights a method can train further: what most methods ask of a torch recommender."""
@@ -89,7 +134,10 @@ class Trainable(Protocol):
         ...
 
     def loss(self, sequences: Sequences, rng: np.random.Generator) -> "torch.Tensor":
-        """The training loss of a batch (a scalar): one random window of every sequence."""
+        """The training loss of a batch (a scalar): one random window of every sequence.
+
+        Its gradient need not be differentiable; `Differentiable.logits` are.
+        """
         ...
 
     def train_on(

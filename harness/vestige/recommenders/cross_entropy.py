@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.autograd.function import once_differentiable
 
 IGNORED = -100
 """Target of a position without a loss."""
@@ -91,8 +90,9 @@ class _CatalogueCrossEntropy(torch.autograd.Function):
         return total / count
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
+        if torch.is_grad_enabled():  # the gradient was worked out without a graph, and would pass for a constant
+            raise RuntimeError("the training loss can be differentiated once; build on the logits for more.")
         of_states, of_weight = ctx.saved_tensors
         scale = gradient / ctx.count
         return (

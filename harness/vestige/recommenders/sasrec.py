@@ -22,7 +22,8 @@ from vestige.data.sequences import IntArray, Sequences, padded
 from vestige.data.views import Queries
 from vestige.errors import InputError
 from vestige.progress import Progress
-from vestige.recommenders.contract import Catalogue, FitReport, FloatArray, Transitions
+from vestige.recommenders.bookmark import Bookmark, identity_of
+from vestige.recommenders.contract import Catalogue, FitReport, FloatArray, Transitions, Unfinished
 from vestige.recommenders.cross_entropy import IGNORED, mean_cross_entropy
 from vestige.recommenders.sasrec_config import SASRecConfig
 from vestige.recommenders.torch_tools import autocast, resolve_device
@@ -133,13 +134,21 @@ class SASRec:
         self.module = self._new_module(seed)
         return self.train_on(sequences, self.config.passes, seed, progress)
 
+    def fit_or_resume(self, sequences: Sequences, seed: int, progress: Progress, unfinished: Unfinished) -> FitReport:
+        """See `vestige.recommenders.contract.Resumable`."""
+        self.module = self._new_module(seed)
+        bookmark = Bookmark(unfinished, identity_of(unfinished, self.module, repr(self.config), sequences, seed))
+        return descend(self, self._how(), sequences, self.config.passes, seed, progress, bookmark)
+
     def train_on(
         self, sequences: Sequences, passes: float, seed: int, progress: Progress, learning_rate: float | None = None
     ) -> FitReport:
         """Trains on from the present weights; see `vestige.recommenders.training.descend`."""
+        return descend(self, self._how(learning_rate), sequences, passes, seed, progress)
+
+    def _how(self, learning_rate: float | None = None) -> Training:
         c = self.config
-        how = Training(c.batch_size, learning_rate or c.learning_rate, c.weight_decay, c.clip, c.amp)
-        return descend(self, how, sequences, passes, seed, progress)
+        return Training(c.batch_size, learning_rate or c.learning_rate, c.weight_decay, c.clip, c.amp)
 
     def transitions(self, sequences: Sequences, rng: np.random.Generator) -> Transitions:
         """The transitions of one random window of every sequence, as training draws them."""

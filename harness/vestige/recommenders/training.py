@@ -1,19 +1,20 @@
 """How every torch recommender is trained: AdamW on one random window of every sequence a pass."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from vestige.data.sequences import IntArray, Sequences
 from vestige.errors import InputError
 from vestige.progress import Progress
+from vestige.recommenders.bookmark import Bookmark, Standing
 from vestige.recommenders.contract import FitReport
-from vestige.recommenders.torch_tools import Flops, autocast, count_flops, deterministic, step, warm_then_linear
+from vestige.recommenders.torch_tools import autocast, count_flops, deterministic, step, warm_then_linear
 
 COUNTED = 250
 """Of so many steps the operations of one are counted: batches differ in how many positions have a target."""
@@ -72,16 +73,19 @@ def draw_windows(lengths: IntArray, window: int, coverage: str, rng: np.random.G
     return starts, np.minimum(begins + window, lengths) - starts
 
 
-def mean_size(lengths: IntArray, window: int, coverage: str) -> float:
-    """How many interactions a window of `draw_windows` holds on average, over sequences of these lengths."""
+def mean_size(lengths: IntArray, window: int, coverage: str, chance: npt.NDArray[np.float64] | None = None) -> float:
+    """How many interactions a window of `draw_windows` holds on average, over sequences of these lengths.
+
+    `chance` [sequences] says how likely each is; all alike unless given.
+    """
     inner = np.minimum(lengths, window)
     if coverage == "inside":
-        return float(inner.mean())
+        return float(np.average(inner, weights=chance))
     last = np.maximum(lengths - window, 0)
     over = np.minimum(window - 1, last)
     # On each side windows hang over by 1 to `over`, and hold as many fewer.
     held = (last + 1) * inner + 2 * over * inner - over * (over + 1)
-    return float((held / (last + 1 + 2 * over)).mean())
+    return float(np.average(held / (last + 1 + 2 * over), weights=chance))
 
 
 def descend(
@@ -91,11 +95,15 @@ def descend(
     passes: float,
     seed: int,
     progress: Progress,
+    bookmark: Bookmark | None = None,
 ) -> FitReport:
     """Trains on from the present weights for `passes` passes (a fraction of one is allowed).
 
     Linear warm-up over a tenth of the steps (100 at most), then linear decay to a fiftieth of the learning rate. The
     module is left in evaluation mode.
+
+    Args:
+        bookmark: Where to write how far it is, and to go on from.
 
     Raises:
         InputError: There are no sequences.
@@ -109,37 +117,36 @@ def descend(
     steps = max(1, math.ceil(passes * per_pass))
     parameters = [p for p in model.module.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=how.learning_rate, weight_decay=how.weight_decay, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, warm_then_linear(steps, min(100, steps // 10), 0.02))
-    losses: list[float] = []
-    counts: list[Flops] = []
+    factor = warm_then_linear(steps, min(100, steps // 10), 0.02)
+    now = Standing(rng, rng.permutation(len(sequences)))
+    if bookmark:
+        bookmark.read(model.module, optimizer, now)
     model.module.train()
-    for done, rows in enumerate(_forever(len(sequences), how.batch_size, rng)):
-        if done == steps:
-            break
+    while now.done < steps:
+        if now.at >= len(sequences):  # every sequence once a pass, in a new order each
+            now.order, now.at = rng.permutation(len(sequences)), 0
+        rows = now.order[now.at : now.at + how.batch_size]
         batch = model.batch(sequences.take(rows), rng)
-        if done % COUNTED == 0:
+        if now.done % COUNTED == 0:
             with torch.random.fork_rng():
-                counts.append(count_flops(partial(_forward_backward, model, batch)))
+                counted = count_flops(partial(_forward_backward, model, batch))
+            now.counts.append(counted.count)
+            now.uncounted = now.uncounted or counted.uncounted
             model.module.zero_grad(set_to_none=True)
+        for group in optimizer.param_groups:
+            group["lr"] = how.learning_rate * factor(now.done)
         with autocast(model.device, how.amp):
             loss = model.batch_loss(batch)
-        losses.append(step(optimizer, loss, parameters, how.clip))
-        schedule.step()
-        if done % 20 == 0:
-            progress(done / steps, f"loss {losses[-1]:.3f}")
+        now.losses.append(step(optimizer, loss, parameters, how.clip))
+        now.at, now.done = now.at + how.batch_size, now.done + 1
+        if bookmark and bookmark.due():
+            bookmark.write(model.module, optimizer, now)
+        if now.done % 20 == 1:
+            progress(now.done / steps, f"loss {now.losses[-1]:.3f}")
     model.module.eval()
-    last = float(np.mean(losses[-per_pass:]))
-    mean = float(np.mean([counted.count for counted in counts]))
-    return FitReport(passes, steps, last, steps * mean, counts[0].uncounted)
+    last = float(np.mean(now.losses[-per_pass:]))
+    return FitReport(passes, steps, last, steps * float(np.mean(now.counts)), now.uncounted, now.seconds)
 
 
 def _forward_backward(model: Teachable[BatchT], batch: BatchT) -> None:
     model.batch_loss(batch).backward()
-
-
-def _forever(rows: int, size: int, rng: np.random.Generator) -> Iterator[IntArray]:
-    """Batches of row numbers, every row once a pass, in a new order each pass."""
-    while True:
-        order = rng.permutation(rows)
-        for start in range(0, rows, size):
-            yield order[start : start + size]

@@ -13,9 +13,11 @@ from vestige.data.request import HoldoutConfig, Part, select
 from vestige.data.sequences import IntArray
 from vestige.errors import InputError
 from vestige.pipeline.board import Chosen, PluginTable, choose
+from vestige.pipeline.keys import key_of
+from vestige.pipeline.plan import describe
 from vestige.plugins import Plugins
 from vestige.progress import Progress, silent
-from vestige.recommenders.contract import Recommender
+from vestige.recommenders.contract import Recommender, Unfinished, fit
 from vestige.specs import DatasetSpec, RecommenderSpec
 from vestige.steps.manifest import (
     MODEL,
@@ -50,9 +52,10 @@ def train(
     seed: int = 0,
     machine: Machine | None = None,
     overwrite: bool = False,
+    save_every: float | None = None,
     progress: Progress = silent,
 ) -> Manifest:
-    """Trains a recommender and writes it into a folder.
+    """Trains a recommender and writes it into a folder; one that was stopped is gone on with by the same call.
 
     Args:
         output: The folder, which holds a manifest and, under `model`, a normal checkpoint afterwards.
@@ -69,6 +72,7 @@ def train(
         seed: Of the weights and the order of the data.
         machine: Where it runs.
         overwrite: Whether a folder that a step wrote may be replaced.
+        save_every: Seconds between two writes of how far it is, into a hidden folder beside that; 120 unless given.
         progress: Told how far it is.
 
     Returns:
@@ -81,6 +85,11 @@ def train(
     holdout = holdout or HoldoutConfig(rule="temporal")
     chosen_data = choose_dataset(plugins, dataset, place, dataset_settings or {})
     chosen = _choose_recommender(plugins, recommender, start, settings or {})
+    unfinished = Unfinished(
+        output.expanduser().with_name(f".{output.name}.unfinished"),
+        key_of({"recommender": describe(chosen), "vestige": version()}),
+        **({} if save_every is None else {"every": save_every}),
+    )
     with new_folder(output, overwrite) as folder:
         device = machine.start()
         source = load_data(chosen_data, holdout)
@@ -91,7 +100,7 @@ def train(
             out[events] = True
         sequences = select(source.data, (source.part == Part.RETAINED) & ~out)
         model: Recommender = chosen.spec.load()(chosen.config, source.catalogue, device)
-        report, cost = timed(lambda: model.fit(sequences, seeds.derive(seed, "train"), progress))
+        report, cost = timed(lambda: fit(model, sequences, seeds.derive(seed, "train"), progress, unfinished))
         model.save(folder / MODEL)
         module = getattr(model, "module", None)
         manifest = Manifest(
@@ -106,6 +115,7 @@ def train(
             passes=report.passes,
             cost={
                 **cost,
+                "seconds": (cost["seconds"] or 0.0) + report.earlier_seconds,
                 "flops": report.flops,
                 "trainable_parameters": 0 if module is None else sum(p.numel() for p in module.parameters()),
             },
@@ -117,6 +127,7 @@ def train(
             },
         )
         write_manifest(folder, manifest)
+    unfinished.close()
     return manifest
 
 

@@ -35,13 +35,13 @@ def unlikelihood(s: Tensor, forgotten: Tensor) -> Tensor:
 def pairwise(s: Tensor, m: Tensor, forgotten: Tensor, margin: float, k: int) -> Tensor:
     """mean over the k highest items of m without y⁻ of relu(margin + s[y⁻] − s[k]): a scalar, ≥ 0."""
     without = m.detach().scatter(1, forgotten[:, None], -torch.inf)
-    rivals = without.topk(min(k, s.shape[1] - 1), dim=-1).indices
+    rivals = without.topk(min(k, s.shape[1] - 1), dim=-1, sorted=False).indices
     return functional.relu(margin + _at(s, forgotten)[:, None] - s.gather(1, rivals)).mean()
 
 
 def topk_penalty(s: Tensor, forgotten: Tensor, margin: float, k: int) -> Tensor:
     """relu(margin + s[y⁻] − s_(K))², s_(K) the K-th largest of s: a scalar, ≥ 0."""
-    kth = s.topk(min(k, s.shape[1]), dim=-1).values[:, -1]
+    kth = s.topk(min(k, s.shape[1]), dim=-1, sorted=False).values.amin(dim=-1)
     return functional.relu(margin + _at(s, forgotten) - kth).square().mean()
 
 

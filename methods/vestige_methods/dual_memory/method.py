@@ -1,4 +1,4 @@
-"""dual memory: the side memory learns to forget, the router learns whom.
+"""dual memory: the router learns whom to forget, the side memory learns to forget.
 
     L = α · L_retention + β · L_forget + γ · L_stability
 
@@ -12,6 +12,9 @@ A positive y⁺ is a retained training item of the same user; where the whole us
 retained users. Test items cannot arrive here: the task does not hold them.
 
 s and m, the side's and the main memory's logits, are log-probabilities where several tokens spell an item.
+
+The side memory answers only those whom the router sends to it, so `retain_routed` of the retained samples are theirs:
+of a few per cent of the users a sample drawn from all alike holds hardly any.
 """
 
 import copy
@@ -24,13 +27,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
+from torch.nn import functional
 
 from vestige.data.sequences import IntArray, Sequences, offsets_of
 from vestige.data.views import jaccard
 from vestige.errors import InputError
 from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Recommender, Transitions
-from vestige.recommenders.t5 import T5Recommender
+from vestige.recommenders.t5 import PAD, Questions, T5Recommender
 from vestige.recommenders.torch_tools import Flops, autocast, count_flops, deterministic, step
 from vestige.recommenders.training import mean_size
 from vestige_methods.dual_memory import losses, warm
@@ -38,10 +42,11 @@ from vestige_methods.dual_memory.config import DualMemoryConfig
 from vestige_methods.dual_memory.layers import HEAD, known_layers, known_targets, targets_of_last_blocks
 from vestige_methods.dual_memory.model import DualMemoryModel, side_of
 from vestige_methods.dual_memory.router import (
-    Router,
-    RouterReport,
+    Shares,
+    TrainedRouter,
     features_of,
     labelled_histories,
+    routed_share,
     train_router,
 )
 
@@ -53,7 +58,7 @@ class DualMemory:
         self.config = config
 
     def unlearn(self, task: Task) -> Unlearned:
-        """Trains the side memory, then the router; the main memory is not changed.
+        """Trains the router, then the side memory; the main memory is not changed.
 
         Raises:
             InputError: There is nothing to forget, a layer does not exist, or the warm start is of another base.
@@ -71,8 +76,10 @@ class DualMemory:
         if self.config.warm_start is not None:
             earlier = warm.read(Path(self.config.warm_start).expanduser(), main, layers)
             warm.start_adapter(adapter, earlier)
-        trained = _SideTraining(self.config, task, main, side_of(main, adapter.base_model.model)).run()
-        router, report, router_flops = self._router(task, main, earlier)
+        found, routed, router_flops = self._router(task, main, earlier)
+        router, report = found.router, found.report
+        deterministic(task.seed)
+        trained = _SideTraining(self.config, task, main, side_of(main, adapter.base_model.model), routed).run()
         model = DualMemoryModel(main, adapter.eval(), router, report.threshold, layers, self.config.routing)
         parameters = sum(p.numel() for p in adapter.parameters() if p.requires_grad)
         parameters += sum(p.numel() for p in router.parameters())
@@ -111,7 +118,8 @@ class DualMemory:
 
     def _router(
         self, task: Task, main: T5Recommender, earlier: warm.Earlier | None
-    ) -> tuple[Router, RouterReport, Flops]:
+    ) -> tuple[TrainedRouter, Shares, Flops]:
+        """The router, the share of each retained user's histories that it routes, and what it took."""
         rng = np.random.default_rng(task.seed)
         whole = task.kind == "users"
         per_forgotten, per_retained = self.config.router_histories, self.config.router_retained_histories
@@ -123,18 +131,21 @@ class DualMemory:
             max(2, per_forgotten // 2) if per_retained is None else per_retained,
             rng,
         )
-        task.progress(0.8, "router")
-        sample = histories.rows.take(np.arange(min(32, len(histories.rows))))
-        layers = self.config.router_layers
-        asked = count_flops(lambda: features_of(main, sample, layers))
-        per_history = asked.count / len(sample)
-        features = features_of(main, histories.rows, layers)
+        task.progress(0.0, "router")
+        features = torch.empty(0)
+
+        def ask() -> None:
+            nonlocal features
+            features = features_of(main, histories.rows, self.config.router_layers)
+
+        asked = count_flops(ask)
         start = None if earlier is None else earlier.router
-        router, report = train_router(features, histories, self.config, task.seed, start)
-        weights = sum(p.numel() for p in router.parameters())
+        found = train_router(features, histories, self.config, task.seed, start)
+        routed = routed_share(task.retained, histories, found.probability, found.report.threshold)
+        weights = sum(p.numel() for p in found.router.parameters())
         # A step costs about six operations a weight and sample (two forward, four backward).
         own = 6.0 * weights * self.config.router_epochs * float((~histories.held_out).sum())
-        return router, report, Flops(per_history * len(histories.rows) + own, asked.uncounted)
+        return found, routed, Flops(asked.count + own, asked.uncounted)
 
 
 class _Trained:
@@ -145,27 +156,30 @@ class _Trained:
 
 
 class _SideTraining:
-    """The side memory's training loop."""
+    """The side memory's training loop; `routed` is the share [rows of R] of what each asks that the side answers."""
 
-    def __init__(self, config: DualMemoryConfig, task: Task, main: T5Recommender, side: T5Recommender) -> None:
+    def __init__(
+        self, config: DualMemoryConfig, task: Task, main: T5Recommender, side: T5Recommender, routed: Shares
+    ) -> None:
         self.config, self.task, self.main, self.side = config, task, main, side
+        self.chance = _chances(routed, config.retain_routed)
         self.rng = np.random.default_rng(task.seed)
         self.whole = task.kind == "users"
         self.pools = _positive_pools(task, config.positives)
         # A window is a row of many samples, a query one of a single sample.
         forgotten, retained = config.batch_size * config.forget_ratio, config.batch_size * config.retain_ratio
         self.forget_rows = max(1, round(forgotten / self._samples(task.forget_sequences) if self.whole else forgotten))
-        self.retain_rows = max(1, round(retained / self._samples(task.retained)))
+        self.retain_rows = max(1, round(retained / self._samples(task.retained, self.chance)))
 
-    def _samples(self, sequences: Sequences) -> float:
-        """Of a window, on average."""
-        return mean_size(sequences.lengths, self.main.config.window, self.main.config.coverage)
+    def _samples(self, sequences: Sequences, chance: Shares | None = None) -> float:
+        """Of a window, on average over rows that are as likely as `chance` says, or alike."""
+        return mean_size(sequences.lengths, self.main.config.window, self.main.config.coverage, chance)
 
     def run(self) -> _Trained:
         """Trains for `epochs` epochs, or until the loss has stopped falling; see `_epoch_rows`."""
         config = self.config
         parameters = [p for p in self.side.module.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=0.0)
+        optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=0.0, fused=True)
         rows = self._epoch_rows()
         per_epoch = math.ceil(len(rows) / self.forget_rows)
         one = Flops(0.0, ())
@@ -187,7 +201,7 @@ class _SideTraining:
                 seen.append({"total": value, **{name: float(term.detach()) for name, term in terms.items()}})
                 done = epoch * per_epoch + at
                 if done % 20 == 0:
-                    share = 0.8 * done / (per_epoch * config.epochs)
+                    share = 0.2 + 0.8 * done / (per_epoch * config.epochs)
                     self.task.progress(share, f"side memory, loss {value:.1f}")
             means = {name: float(np.mean([terms[name] for terms in seen])) for name in seen[0]}
             epochs = epoch + 1
@@ -201,8 +215,7 @@ class _SideTraining:
         self, forgotten: Transitions, y_plus: torch.Tensor, retain: Transitions
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         c = self.config
-        s_f, m_f = self._logits(forgotten)
-        s_r, m_r = self._logits(retain)
+        s_f, m_f, s_r, m_r = self._logits(forgotten, retain)
         y_minus, y_r = forgotten.targets, retain.targets
         # A term without weight costs nothing.
         forget: dict[str, tuple[float, Callable[[], torch.Tensor]]] = {
@@ -239,12 +252,22 @@ class _SideTraining:
     def _forward_backward(self, forget: Transitions, positives: torch.Tensor, retain: Transitions) -> None:
         self._loss(forget, positives, retain)[0].backward()
 
-    def _logits(self, samples: Transitions) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits [samples, items] of side and main, which share the main memory's encoder."""
+    def _logits(
+        self, forgotten: Transitions, retain: Transitions
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Logits [samples, items] of side and main, of forgotten samples and of retained ones."""
+        if not self.whole:  # a query is a shorter row than a window, and would be padded
+            return (*self._answers(forgotten.inputs), *self._answers(retain.inputs))
+        side, main = self._answers(_together(forgotten.inputs, retain.inputs))
+        count = len(forgotten)
+        return side[:count], main[:count], side[count:], main[count:]
+
+    def _answers(self, asked: Questions) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits [questions, items] of side and main, which share the main memory's encoder."""
         with torch.no_grad():
-            states, mask = self.main.encode(samples.inputs.encoder)
-            main = self.main.answers(states, mask, samples.inputs).float()
-        return self.side.answers(states, mask, samples.inputs).float(), main
+            states, mask = self.main.encode(asked.encoder)
+            main = self.main.answers(states, mask, asked).float()
+        return self.side.answers(states, mask, asked).float(), main
 
     def _epoch_rows(self) -> IntArray:
         """The rows of one epoch: for whole users as many windows as cover their sequences, else every query once."""
@@ -279,8 +302,30 @@ class _SideTraining:
         return torch.from_numpy(items.astype(np.int64)).to(self.main.device)
 
     def _retain_batch(self) -> Transitions:
-        rows = self.rng.integers(0, len(self.task.retained), self.retain_rows)
+        rows = self.rng.choice(len(self.chance), self.retain_rows, p=self.chance)
         return self.main.transitions(self.task.retained.take(rows), self.rng)
+
+
+def _chances(routed: Shares, share: float) -> Shares:
+    """[users]: how likely a retained sample is of each: `share` of them in proportion to `routed`, where any is."""
+    alike = np.full(len(routed), 1 / len(routed))
+    total = routed.sum()
+    return share * routed / total + (1 - share) * alike if share and total else alike
+
+
+def _together(one: Questions, other: Questions) -> Questions:
+    """The questions of both, the rows of `other` after those of `one`."""
+
+    def stacked(above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
+        width = max(above.shape[1], below.shape[1])
+        return torch.cat([functional.pad(rows, (0, width - rows.shape[1]), value=PAD) for rows in (above, below)])
+
+    return Questions(
+        stacked(one.encoder, other.encoder),
+        stacked(one.decoder, other.decoder),
+        torch.cat([one.row, other.row + len(one.encoder)]),
+        torch.cat([one.last, other.last]),
+    )
 
 
 class _EarlyStop:

@@ -26,6 +26,9 @@ SHORTENED = 0.25
 WEIGHTS, SETTINGS = "router.safetensors", "router.json"
 
 
+Shares = npt.NDArray[np.float64]
+
+
 class Router(nn.Module):
     """A classifier with one hidden layer on standardised activations."""
 
@@ -113,6 +116,15 @@ class RouterReport:
 
 
 @dataclass(frozen=True)
+class TrainedRouter:
+    """A router, how its threshold was found, and p(forget) [histories] of every history it was shown."""
+
+    router: Router
+    report: RouterReport
+    probability: FloatArray
+
+
+@dataclass(frozen=True)
 class Histories:
     """Labelled histories, of which some are held out to choose the threshold.
 
@@ -131,7 +143,7 @@ class Histories:
 
 def train_router(
     features: torch.Tensor, histories: Histories, config: DualMemoryConfig, seed: int, start: Router | None = None
-) -> tuple[Router, RouterReport]:
+) -> TrainedRouter:
     """Trains on the histories that are not held out, then chooses the threshold on those that are.
 
     Args:
@@ -157,7 +169,9 @@ def train_router(
         router.scale.copy_(features[train].std(dim=0).clamp_min(1e-6))
     else:
         _continue(router, start)
-    optimizer = torch.optim.AdamW(router.parameters(), lr=config.router_lr, weight_decay=config.router_weight_decay)
+    optimizer = torch.optim.AdamW(
+        router.parameters(), lr=config.router_lr, weight_decay=config.router_weight_decay, fused=True
+    )
     positive = label[train].mean().clamp(1e-3, 1 - 1e-3)
     criterion = nn.BCEWithLogitsLoss(pos_weight=(1 - positive) / positive)
     shuffle = torch.Generator().manual_seed(seed)
@@ -170,11 +184,24 @@ def train_router(
             loss.backward()
             optimizer.step()
     router.eval()
-    held = np.flatnonzero(histories.held_out)
     with torch.inference_mode():
-        probability = torch.sigmoid(router(features[torch.from_numpy(held).to(device)])).cpu().numpy()
-    report = choose_threshold(probability, histories.forget[held], histories.weight[held], config.target_precision)
-    return router, report
+        logits = torch.cat([router(some) for some in features.split(4096)])
+    probability = torch.sigmoid(logits).cpu().numpy()
+    held = histories.held_out
+    report = choose_threshold(
+        probability[held], histories.forget[held], histories.weight[held], config.target_precision
+    )
+    return TrainedRouter(router, report, probability)
+
+
+def routed_share(retained: Sequences, histories: Histories, probability: FloatArray, threshold: float) -> Shares:
+    """[rows of `retained`]: the share of each user's histories among `histories` that the router sends to the side."""
+    order = np.argsort(retained.users, kind="stable")
+    row = order[np.searchsorted(retained.users, histories.rows.users[~histories.forget], sorter=order)]
+    routed = probability[~histories.forget] >= threshold
+    asked = np.bincount(row, minlength=len(retained))
+    share: Shares = np.bincount(row, weights=routed, minlength=len(retained)) / np.maximum(asked, 1)
+    return share
 
 
 def _continue(router: Router, start: Router) -> None:
@@ -288,13 +315,14 @@ def shortened(rows: Sequences, rng: np.random.Generator) -> Sequences:
 
 
 def features_of(main: T5Recommender, histories: Sequences, layers: tuple[str, ...]) -> torch.Tensor:
-    """[queries, features] of the main memory, in scoring batches."""
+    """[queries, features] of the main memory, in scoring batches of histories that are about as long."""
+    order = np.argsort(histories.lengths, kind="stable")
     pieces = []
     with torch.inference_mode():
         for rows in main.scoring_batches(len(histories)):
-            pieces.append(observe(main, *main.question(histories.take(rows)), layers).features)
-    # Out of inference mode, so that the router can be trained on them.
-    return torch.cat(pieces).clone()
+            pieces.append(observe(main, *main.question(histories.take(order[rows])), layers).features)
+    # Indexed out of inference mode, so that the router can be trained on the copy.
+    return torch.cat(pieces)[torch.from_numpy(np.argsort(order)).to(main.device)]
 
 
 def save_router(router: Router, folder: Path, settings: dict[str, Any]) -> None:

@@ -23,7 +23,8 @@ from vestige.data.sequences import IntArray, Sequences, offsets_of, padded
 from vestige.data.sequences import sequences as rows_of
 from vestige.data.views import Queries
 from vestige.progress import Progress
-from vestige.recommenders.contract import Catalogue, FitReport, FloatArray, Transitions
+from vestige.recommenders.bookmark import Bookmark, identity_of
+from vestige.recommenders.contract import Catalogue, FitReport, FloatArray, Transitions, Unfinished
 from vestige.recommenders.cross_entropy import IGNORED, mean_cross_entropy
 from vestige.recommenders.t5 import checkpoint, vocabulary
 from vestige.recommenders.t5 import items as indexing
@@ -93,13 +94,21 @@ class T5Recommender:
         self._begin(sequences, seed)
         return self.train_on(sequences, self.config.passes, seed, progress)
 
+    def fit_or_resume(self, sequences: Sequences, seed: int, progress: Progress, unfinished: Unfinished) -> FitReport:
+        """See `vestige.recommenders.contract.Resumable`."""
+        self._begin(sequences, seed)
+        bookmark = Bookmark(unfinished, identity_of(unfinished, self.module, repr(self.config), sequences, seed))
+        return descend(self, self._how(), sequences, self.config.passes, seed, progress, bookmark)
+
     def train_on(
         self, sequences: Sequences, passes: float, seed: int, progress: Progress, learning_rate: float | None = None
     ) -> FitReport:
         """Trains on from the present weights; see `vestige.recommenders.training.descend`."""
+        return descend(self, self._how(learning_rate), sequences, passes, seed, progress)
+
+    def _how(self, learning_rate: float | None = None) -> Training:
         c = self.config
-        how = Training(c.batch_size, learning_rate or c.learning_rate, c.weight_decay, c.clip, c.amp)
-        return descend(self, how, sequences, passes, seed, progress)
+        return Training(c.batch_size, learning_rate or c.learning_rate, c.weight_decay, c.clip, c.amp)
 
     def loss(self, sequences: Sequences, rng: np.random.Generator) -> torch.Tensor:
         """The mean cross-entropy, in nats a token, of one random window of every sequence."""
