@@ -21,16 +21,14 @@ from vestige_datasets.configs import SyntheticConfig
 from vestige_datasets.synthetic import Synthetic
 from vestige_methods.configs import FinetuneConfig, NoSettings
 from vestige_methods.dual_memory.config import PRESETS, DualMemoryConfig
-from vestige_methods.dual_memory.method import DualMemory, _chances, _positive_pools, _together
+from vestige_methods.dual_memory.method import DualMemory, _positive_pools, _together
 from vestige_methods.dual_memory.model import DualMemoryModel, weights_checksum
 from vestige_methods.dual_memory.router import (
-    Histories,
     choose_threshold,
     features_of,
     labelled_histories,
     observe,
     prefixes,
-    routed_share,
     shortened,
 )
 from vestige_methods.finetune import Finetune
@@ -236,24 +234,6 @@ def test_finetune_moves_and_retrain_starts_anew() -> None:
     gold.fit(task.retained, task.seed, silent)
     again = Retrain(NoSettings()).unlearn(task)
     assert weights_checksum(again.model.module) == weights_checksum(gold.module)
-
-
-def test_the_routed_share_is_each_users_own() -> None:
-    """Whatever order users stand in, and whatever the router says of the forgotten, who are not among them."""
-    retained = sequences([[1], [2], [3]], users=[9, 4, 7])
-    rows = sequences([[1], [1], [2], [3], [3], [3], [3], [0]], users=[9, 9, 4, 7, 7, 7, 7, 5])
-    forget = np.arange(8) == 7
-    asked = Histories(rows, forget, np.zeros(8, dtype=np.bool_), np.ones(8))
-    p = np.asarray([0.5, 0.49, 0.1, 0.9, 0.9, 0.9, 0.0, 1.0])
-    assert routed_share(retained, asked, p, 0.5).tolist() == [0.5, 0.0, 0.75]
-
-
-def test_retained_samples_are_those_the_side_answers() -> None:
-    chances = _chances(np.asarray([0.5, 0.0, 1.0, 0.0]), 0.8)
-    assert chances.tolist() == pytest.approx([0.8 / 3 + 0.05, 0.05, 1.6 / 3 + 0.05, 0.05])
-    assert _chances(np.asarray([0.5, 0.0]), 0.0).tolist() == [0.5, 0.5]
-    # Where the router sends nobody, all are asked alike.
-    assert _chances(np.zeros(4), 1.0).tolist() == [0.25] * 4
 
 
 def test_questions_that_are_asked_together_have_the_answers_they_have_alone() -> None:

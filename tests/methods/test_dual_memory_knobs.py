@@ -41,7 +41,7 @@ TURNED = {
     "lora_r": 4, "lora_alpha": 4.0, "lora_dropout": 0.5, "lora_targets": ("SelfAttention.q",), "positives": 2,
     "router_hidden": 8, "router_dropout": 0.6, "router_lr": 1e-2, "router_weight_decay": 5.0, "router_epochs": 9,
     "router_batch_size": 8, "router_layers": ("decoder",), "router_histories": 4,
-    "router_retained_histories": 3, "target_precision": 0.2, "retain_routed": 0.9, "routing": "soft",
+    "router_retained_histories": 3, "target_precision": 0.2, "routing": "soft",
     "amp": True, "seed": 77,
 }  # fmt: skip
 

@@ -67,12 +67,6 @@ def test_the_mean_size_is_what_draws_give(length: int, coverage: str) -> None:
     assert mean_size(np.asarray([length]), 12, coverage) == pytest.approx(sizes.mean(), abs=error + 1e-9)
 
 
-def test_the_mean_size_is_of_those_who_are_drawn() -> None:
-    lengths = np.asarray([4, 40])
-    assert mean_size(lengths, 12, "inside") == 8.0
-    assert mean_size(lengths, 12, "inside", np.asarray([0.75, 0.25])) == 0.75 * 4 + 0.25 * 12
-
-
 def test_windows_inside_hold_the_ends_seldom() -> None:
     share = covered(95, 30, "inside")
     assert share[47] == pytest.approx(30 / 66, abs=0.02)

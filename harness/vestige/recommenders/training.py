@@ -6,7 +6,6 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from vestige.data.sequences import IntArray, Sequences
@@ -73,19 +72,16 @@ def draw_windows(lengths: IntArray, window: int, coverage: str, rng: np.random.G
     return starts, np.minimum(begins + window, lengths) - starts
 
 
-def mean_size(lengths: IntArray, window: int, coverage: str, chance: npt.NDArray[np.float64] | None = None) -> float:
-    """How many interactions a window of `draw_windows` holds on average, over sequences of these lengths.
-
-    `chance` [sequences] says how likely each is; all alike unless given.
-    """
+def mean_size(lengths: IntArray, window: int, coverage: str) -> float:
+    """How many interactions a window of `draw_windows` holds on average, over sequences of these lengths."""
     inner = np.minimum(lengths, window)
     if coverage == "inside":
-        return float(np.average(inner, weights=chance))
+        return float(inner.mean())
     last = np.maximum(lengths - window, 0)
     over = np.minimum(window - 1, last)
     # On each side windows hang over by 1 to `over`, and hold as many fewer.
     held = (last + 1) * inner + 2 * over * inner - over * (over + 1)
-    return float(np.average(held / (last + 1 + 2 * over), weights=chance))
+    return float((held / (last + 1 + 2 * over)).mean())
 
 
 def descend(

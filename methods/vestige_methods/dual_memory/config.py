@@ -21,9 +21,6 @@ class DualMemoryConfig(Config):
         batch_size: Samples of a step: `forget_ratio` times as many forgotten transitions and `retain_ratio` times as
             many retained ones.
         forget_ratio, retain_ratio: See `batch_size`.
-        retain_routed: Share of the retained windows that are drawn from users in proportion to how many of their
-            histories the router sends to the side memory, which answers nobody else; the others are drawn from all
-            alike. The router is trained first.
         lr, clip: AdamW on the adapter, gradient norm clipped.
         patience, min_delta: The side memory's training ends when the mean loss of an epoch has not fallen by
             `min_delta` below the lowest so far for `patience` epochs, and the weights of the lowest are kept; 0 trains
@@ -62,7 +59,6 @@ class DualMemoryConfig(Config):
     batch_size: int = pydantic.Field(256, ge=1)
     forget_ratio: float = pydantic.Field(1.0, gt=0)
     retain_ratio: float = pydantic.Field(1.0, gt=0)
-    retain_routed: float = pydantic.Field(0.0, ge=0, le=1)
     lr: float = pydantic.Field(5e-4, gt=0)
     clip: float = pydantic.Field(1.0, gt=0)
     patience: int = pydantic.Field(0, ge=0)

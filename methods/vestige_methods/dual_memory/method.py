@@ -1,4 +1,4 @@
-"""dual memory: the router learns whom to forget, the side memory learns to forget.
+"""dual memory: the side memory learns to forget, the router learns whom.
 
     L = α · L_retention + β · L_forget + γ · L_stability
 
@@ -12,9 +12,6 @@ A positive y⁺ is a retained training item of the same user; where the whole us
 retained users. Test items cannot arrive here: the task does not hold them.
 
 s and m, the side's and the main memory's logits, are log-probabilities where several tokens spell an item.
-
-The side memory answers only those whom the router sends to it, so `retain_routed` of the retained samples are theirs:
-of a few per cent of the users a sample drawn from all alike holds hardly any.
 """
 
 import copy
@@ -42,11 +39,10 @@ from vestige_methods.dual_memory.config import DualMemoryConfig
 from vestige_methods.dual_memory.layers import HEAD, known_layers, known_targets, targets_of_last_blocks
 from vestige_methods.dual_memory.model import DualMemoryModel, side_of
 from vestige_methods.dual_memory.router import (
-    Shares,
-    TrainedRouter,
+    Router,
+    RouterReport,
     features_of,
     labelled_histories,
-    routed_share,
     train_router,
 )
 
@@ -58,7 +54,7 @@ class DualMemory:
         self.config = config
 
     def unlearn(self, task: Task) -> Unlearned:
-        """Trains the router, then the side memory; the main memory is not changed.
+        """Trains the side memory, then the router; the main memory is not changed.
 
         Raises:
             InputError: There is nothing to forget, a layer does not exist, or the warm start is of another base.
@@ -76,10 +72,8 @@ class DualMemory:
         if self.config.warm_start is not None:
             earlier = warm.read(Path(self.config.warm_start).expanduser(), main, layers)
             warm.start_adapter(adapter, earlier)
-        found, routed, router_flops = self._router(task, main, earlier)
-        router, report = found.router, found.report
-        deterministic(task.seed)
-        trained = _SideTraining(self.config, task, main, side_of(main, adapter.base_model.model), routed).run()
+        trained = _SideTraining(self.config, task, main, side_of(main, adapter.base_model.model)).run()
+        router, report, router_flops = self._router(task, main, earlier)
         model = DualMemoryModel(main, adapter.eval(), router, report.threshold, layers, self.config.routing)
         parameters = sum(p.numel() for p in adapter.parameters() if p.requires_grad)
         parameters += sum(p.numel() for p in router.parameters())
@@ -118,8 +112,7 @@ class DualMemory:
 
     def _router(
         self, task: Task, main: T5Recommender, earlier: warm.Earlier | None
-    ) -> tuple[TrainedRouter, Shares, Flops]:
-        """The router, the share of each retained user's histories that it routes, and what it took."""
+    ) -> tuple[Router, RouterReport, Flops]:
         rng = np.random.default_rng(task.seed)
         whole = task.kind == "users"
         per_forgotten, per_retained = self.config.router_histories, self.config.router_retained_histories
@@ -131,7 +124,7 @@ class DualMemory:
             max(2, per_forgotten // 2) if per_retained is None else per_retained,
             rng,
         )
-        task.progress(0.0, "router")
+        task.progress(0.8, "router")
         features = torch.empty(0)
 
         def ask() -> None:
@@ -140,12 +133,11 @@ class DualMemory:
 
         asked = count_flops(ask)
         start = None if earlier is None else earlier.router
-        found = train_router(features, histories, self.config, task.seed, start)
-        routed = routed_share(task.retained, histories, found.probability, found.report.threshold)
-        weights = sum(p.numel() for p in found.router.parameters())
+        router, report = train_router(features, histories, self.config, task.seed, start)
+        weights = sum(p.numel() for p in router.parameters())
         # A step costs about six operations a weight and sample (two forward, four backward).
         own = 6.0 * weights * self.config.router_epochs * float((~histories.held_out).sum())
-        return found, routed, Flops(asked.count + own, asked.uncounted)
+        return router, report, Flops(asked.count + own, asked.uncounted)
 
 
 class _Trained:
@@ -156,24 +148,21 @@ class _Trained:
 
 
 class _SideTraining:
-    """The side memory's training loop; `routed` is the share [rows of R] of what each asks that the side answers."""
+    """The side memory's training loop."""
 
-    def __init__(
-        self, config: DualMemoryConfig, task: Task, main: T5Recommender, side: T5Recommender, routed: Shares
-    ) -> None:
+    def __init__(self, config: DualMemoryConfig, task: Task, main: T5Recommender, side: T5Recommender) -> None:
         self.config, self.task, self.main, self.side = config, task, main, side
-        self.chance = _chances(routed, config.retain_routed)
         self.rng = np.random.default_rng(task.seed)
         self.whole = task.kind == "users"
         self.pools = _positive_pools(task, config.positives)
         # A window is a row of many samples, a query one of a single sample.
         forgotten, retained = config.batch_size * config.forget_ratio, config.batch_size * config.retain_ratio
         self.forget_rows = max(1, round(forgotten / self._samples(task.forget_sequences) if self.whole else forgotten))
-        self.retain_rows = max(1, round(retained / self._samples(task.retained, self.chance)))
+        self.retain_rows = max(1, round(retained / self._samples(task.retained)))
 
-    def _samples(self, sequences: Sequences, chance: Shares | None = None) -> float:
-        """Of a window, on average over rows that are as likely as `chance` says, or alike."""
-        return mean_size(sequences.lengths, self.main.config.window, self.main.config.coverage, chance)
+    def _samples(self, sequences: Sequences) -> float:
+        """Of a window, on average."""
+        return mean_size(sequences.lengths, self.main.config.window, self.main.config.coverage)
 
     def run(self) -> _Trained:
         """Trains for `epochs` epochs, or until the loss has stopped falling; see `_epoch_rows`."""
@@ -201,7 +190,7 @@ class _SideTraining:
                 seen.append({"total": value, **{name: float(term.detach()) for name, term in terms.items()}})
                 done = epoch * per_epoch + at
                 if done % 20 == 0:
-                    share = 0.2 + 0.8 * done / (per_epoch * config.epochs)
+                    share = 0.8 * done / (per_epoch * config.epochs)
                     self.task.progress(share, f"side memory, loss {value:.1f}")
             means = {name: float(np.mean([terms[name] for terms in seen])) for name in seen[0]}
             epochs = epoch + 1
@@ -302,15 +291,8 @@ class _SideTraining:
         return torch.from_numpy(items.astype(np.int64)).to(self.main.device)
 
     def _retain_batch(self) -> Transitions:
-        rows = self.rng.choice(len(self.chance), self.retain_rows, p=self.chance)
+        rows = self.rng.integers(0, len(self.task.retained), self.retain_rows)
         return self.main.transitions(self.task.retained.take(rows), self.rng)
-
-
-def _chances(routed: Shares, share: float) -> Shares:
-    """[users]: how likely a retained sample is of each: `share` of them in proportion to `routed`, where any is."""
-    alike = np.full(len(routed), 1 / len(routed))
-    total = routed.sum()
-    return share * routed / total + (1 - share) * alike if share and total else alike
 
 
 def _together(one: Questions, other: Questions) -> Questions:

@@ -26,9 +26,6 @@ SHORTENED = 0.25
 WEIGHTS, SETTINGS = "router.safetensors", "router.json"
 
 
-Shares = npt.NDArray[np.float64]
-
-
 class Router(nn.Module):
     """A classifier with one hidden layer on standardised activations."""
 
@@ -116,15 +113,6 @@ class RouterReport:
 
 
 @dataclass(frozen=True)
-class TrainedRouter:
-    """A router, how its threshold was found, and p(forget) [histories] of every history it was shown."""
-
-    router: Router
-    report: RouterReport
-    probability: FloatArray
-
-
-@dataclass(frozen=True)
 class Histories:
     """Labelled histories, of which some are held out to choose the threshold.
 
@@ -143,7 +131,7 @@ class Histories:
 
 def train_router(
     features: torch.Tensor, histories: Histories, config: DualMemoryConfig, seed: int, start: Router | None = None
-) -> TrainedRouter:
+) -> tuple[Router, RouterReport]:
     """Trains on the histories that are not held out, then chooses the threshold on those that are.
 
     Args:
@@ -184,24 +172,11 @@ def train_router(
             loss.backward()
             optimizer.step()
     router.eval()
+    held = np.flatnonzero(histories.held_out)
     with torch.inference_mode():
-        logits = torch.cat([router(some) for some in features.split(4096)])
-    probability = torch.sigmoid(logits).cpu().numpy()
-    held = histories.held_out
-    report = choose_threshold(
-        probability[held], histories.forget[held], histories.weight[held], config.target_precision
-    )
-    return TrainedRouter(router, report, probability)
-
-
-def routed_share(retained: Sequences, histories: Histories, probability: FloatArray, threshold: float) -> Shares:
-    """[rows of `retained`]: the share of each user's histories among `histories` that the router sends to the side."""
-    order = np.argsort(retained.users, kind="stable")
-    row = order[np.searchsorted(retained.users, histories.rows.users[~histories.forget], sorter=order)]
-    routed = probability[~histories.forget] >= threshold
-    asked = np.bincount(row, minlength=len(retained))
-    share: Shares = np.bincount(row, weights=routed, minlength=len(retained)) / np.maximum(asked, 1)
-    return share
+        probability = torch.sigmoid(router(features[torch.from_numpy(held).to(device)])).cpu().numpy()
+    report = choose_threshold(probability, histories.forget[held], histories.weight[held], config.target_precision)
+    return router, report
 
 
 def _continue(router: Router, start: Router) -> None:
