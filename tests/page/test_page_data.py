@@ -108,6 +108,18 @@ def test_the_picture_has_a_mark_for_every_row_and_the_same_bytes(tmp_path: Path)
     assert "leaderboard.svg" not in markdown(real)
 
 
+def test_what_is_out_of_sight_leaves_room_for_the_others() -> None:
+    """A score of -9994 nats is drawn at the edge; what is said of it is what was measured."""
+    shifts = {"do_nothing": 0.6, "retrain": 0.0, "finetune": -2.9, "hidden": -9994.0}
+    made = results({label: {"shift/forget": (shift, 0.01), NDCG: (0.2, 0.01)} for label, shift in shifts.items()})
+    (way,) = [way for way in charts.ways(made) if way.name == "shift/forget"]
+    spec = charts.forgetting(made, way)
+    assert spec is not None
+    rows = {row["row"]: row for row in spec["data"]["values"]}
+    assert [rows["hidden"][name] for name in ("x", "x_low", "x_high", "value")] == [-3.0, -3.0, -3.0, -9994.0]
+    assert rows["finetune"]["x"] == rows["finetune"]["value"] == -2.9
+
+
 def test_a_board_of_one_row_has_no_plot_and_says_so(tmp_path: Path) -> None:
     lonely = results({"do_nothing": {HIT: (0.3, 0.01), NDCG: (0.2, 0.01)}})
     (tmp_path / "leaderboard.svg").write_text("an old one")

@@ -4,6 +4,7 @@ Okabe and Ito's colours ("Color Universal Design", 2008) are told apart by the c
 the same.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -32,6 +33,9 @@ COSTS = {
 
 Spec = dict[str, Any]
 
+FAR = 3.0
+"""Nats: what a retraining makes e³, twenty times, less likely is out of sight for it, and farther says no more."""
+
 MANY = 8
 """With more rows than this, numbers in a grid are read better than marks side by side."""
 
@@ -55,11 +59,14 @@ class Way:
         name: `metric/view`.
         title: Of the axis, a line each.
         short: In a list to choose from.
+        most: What lies farther from gold's value is drawn at this distance: a list of hashes that gives the forgotten
+            the smallest score there is would leave no room to tell the others apart.
     """
 
     name: str
     title: tuple[str, str]
     short: str
+    most: float = math.inf
 
 
 def ways(results: Results) -> list[Way]:
@@ -70,7 +77,12 @@ def ways(results: Results) -> list[Way]:
     k, auc = k_of(results), headline_auc(results)
     found = (
         Way(f"hit@{k}:vs_gold/forget", (f"hit@{k} on what must be forgotten,", "minus gold's"), "lists"),
-        Way("shift/forget", ("score of what must be forgotten,", "minus gold's, in nats"), "scores"),
+        Way(
+            "shift/forget",
+            ("score of what must be forgotten, minus", f"gold's, in nats (at most {FAR:g})"),
+            "scores",
+            FAR,
+        ),
         Way(auc, ("AUC of who must be forgotten", f"({attack_columns(results).get(auc, auc)})"), "an attacker"),
     )
     return [way for way in found if has(results, way.name) and not (way.name == auc and no_power(results, auc))]
@@ -102,7 +114,9 @@ def forgetting(results: Results, way: Way, width: int | str = 640) -> Spec | Non
             {
                 "row": plain(results, label),
                 "kind": "control" if results.is_control(label) else "competes",
-                "x": x_value, "x_low": x_interval[0], "x_high": x_interval[1],
+                "value": x_value,
+                **{name: min(max(at, target - way.most), target + way.most)
+                   for name, at in zip(("x", "x_low", "x_high"), (x_value, *x_interval), strict=True)},
                 "y": y.value, "y_low": y_interval[0], "y_high": y_interval[1],
                 "time": time if time is not None else 0.05,
                 "time_shown": "not known" if time is None else f"{time:.2f} × retraining",
@@ -114,7 +128,7 @@ def forgetting(results: Results, way: Way, width: int | str = 640) -> Spec | Non
     colour = by_row(results, names, "color")
     tooltip = [
         {"field": "row", "title": "row"},
-        {"field": "x", "title": " ".join(way.title), "format": "+.4f"},
+        {"field": "value", "title": " ".join(way.title), "format": "+.4f"},
         {"field": "y", "title": f"ndcg@{k} retain", "format": ".4f"},
         {"field": "time_shown", "title": "time"},
     ]
