@@ -79,7 +79,7 @@ def ways(results: Results) -> list[Way]:
         Way(f"hit@{k}:vs_gold/forget", (f"hit@{k} on what must be forgotten,", "minus gold's"), "lists"),
         Way(
             "shift/forget",
-            ("score of what must be forgotten, minus", f"gold's, in nats (at most {FAR:g})"),
+            ("score of what must be forgotten,", f"minus gold's, in nats (±{FAR:g} at most)"),
             "scores",
             FAR,
         ),
