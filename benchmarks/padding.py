@@ -6,8 +6,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-SIZES = {"short sequences, many items (Amazon Beauty)": (7, 12_101), "long sequences (MovieLens-1M)": (90, 3_533)}
-ROWS, ROUNDS = 32, 15
+SIZES = {
+    "short sequences, many items (Amazon Beauty)": (7, 12_101, 128),
+    "long sequences (MovieLens-1M)": (90, 3_533, 32),
+}
+"""Interactions of a sequence on average, items, and sequences of a batch, as on the boards of both."""
+
+ROUNDS = 15
 
 
 def padding() -> None:
@@ -25,10 +30,10 @@ def padding() -> None:
     from vestige.recommenders.torch_tools import deterministic
 
     deterministic(0)  # as training is
-    for name, (mean, items) in SIZES.items():
+    for name, (mean, items, rows) in SIZES.items():
         rng = np.random.default_rng(0)
         model = T5Recommender(T5RecommenderConfig(**PRESETS["nano"]), Catalogue(tuple(map(str, range(items)))))
-        lengths = 4 + rng.geometric(1 / (mean - 4), ROWS)
+        lengths = 4 + rng.geometric(1 / (mean - 4), rows)
         batch = model.batch(sequences([rng.integers(0, items, n).tolist() for n in lengths]), rng)
 
         def ours(model: T5Recommender = model, batch: object = batch) -> torch.Tensor:

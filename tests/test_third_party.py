@@ -77,8 +77,29 @@ def test_it_conforms(fresh: Fresh) -> None:
     assert done.stdout.splitlines()[-1] == "shrink: 15 of 15 checks passed"
 
 
+SMALLER = """
+extends = "smoke"
+title = "The board that ships, trained less and attacked once"
+threads = 1  # tests share the cores
+controls = false
+
+[recommender]
+passes = 3
+
+[attacks]
+names = ["quantise"]
+"""
+
+
 def test_it_joins_a_board_that_ships(fresh: Fresh) -> None:
-    done = fresh.vestige("run", "smoke", "--out", fresh.root / "smoke", "--method", "shrink")
+    """It is planned on the board itself, and has a row on a smaller one that extends it."""
+    planned = fresh.vestige("plan", "smoke", "--method", "shrink")
+    assert planned.returncode == 0, planned.stderr
+    assert any(line.split()[:1] == ["shrink-s0"] for line in planned.stdout.splitlines())
+    board = fresh.root / "smaller"
+    board.mkdir()
+    (board / "board.toml").write_text(SMALLER)
+    done = fresh.vestige("run", board, "--out", fresh.root / "smoke", "--method", "shrink")
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(fresh.root / "smoke" / "results.csv")
     assert set(table.status) == {"ok"}
