@@ -534,6 +534,27 @@ def test_sources_changed_during_a_run_are_refused(tmp_path: Path) -> None:
         bench._method({**described, "digest": "of other sources"})
 
 
+def test_an_executor_need_not_say_where_a_training_may_be_left_unfinished(
+    board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One written before trainings could be gone on with keeps working, and makes the same model."""
+    from vestige import plugins
+    from vestige.api import make_plan
+    from vestige.pipeline.stages import Workbench
+    from vestige.progress import silent
+
+    monkeypatch.setenv("VESTIGE_CACHE", str(tmp_path / "cache"))
+    planned = make_plan(str(board))
+    job = next(job for job in planned.plan.jobs if job.stage == "train")
+    bench = Workbench(planned.store, plugins.load())
+    made = []
+    for name, left in {"without": None, "with": tmp_path / "left"}.items():
+        (tmp_path / name).mkdir()
+        meta = bench.run(job.payload, tmp_path / name, silent, *([left] if left else []))
+        made.append((meta["report"], {file.name: file.read_bytes() for file in (tmp_path / name).iterdir()}))
+    assert made[0] == made[1] and made[0][1]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs a folder that cannot be written")
 def test_a_store_that_cannot_be_written_is_one_sentence(board: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()

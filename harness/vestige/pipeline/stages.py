@@ -43,8 +43,12 @@ class Workbench:
         self.plugins = plugins
         self._inputs: tuple[tuple[str, str, int | None], _Inputs] | None = None
 
-    def run(self, payload: Mapping[str, Any], folder: Path, progress: Progress, unfinished: Path) -> Meta:
-        """Makes one artifact in `folder` and returns its meta; `unfinished` is kept where this process is ended."""
+    def run(self, payload: Mapping[str, Any], folder: Path, progress: Progress, unfinished: Path | None = None) -> Meta:
+        """Makes one artifact in `folder` and returns its meta.
+
+        A training keeps what it needs to go on in `unfinished` (`Store.unfinished`) for when this process is ended;
+        where none is given, it begins anew.
+        """
         stages: Mapping[str, Callable[[Mapping[str, Any], Path, Progress], Meta]] = {
             "train": partial(self._train, unfinished=unfinished),
             "unlearn": self._unlearn,
@@ -56,7 +60,7 @@ class Workbench:
 
     # -- stages -----------------------------------------------------------------------------------------------
 
-    def _train(self, payload: Mapping[str, Any], folder: Path, progress: Progress, unfinished: Path) -> Meta:
+    def _train(self, payload: Mapping[str, Any], folder: Path, progress: Progress, unfinished: Path | None) -> Meta:
         inputs = self._inputs_of(payload)
         model = self._untrained(payload, inputs, payload["device"])
         shadow = payload.get("shadow")
@@ -68,7 +72,7 @@ class Workbench:
         reset_peak()
         start = time.perf_counter()
         # The base of a method that trains its own counts against the method's time, which begins anew with each try.
-        left = None if payload.get("method") else Unfinished(unfinished, "of this key")
+        left = None if unfinished is None or payload.get("method") else Unfinished(unfinished, "of this key")
         report = fit(model, sequences, payload["seed"], progress, left)
         seconds = report.earlier_seconds + time.perf_counter() - start
         model.save(folder)
