@@ -51,3 +51,19 @@ def test_an_edit_changes_the_digest_of_who_uses_it_only(tmp_path: Path, monkeypa
 def test_built_in_methods_have_digests_of_their_own() -> None:
     names = ("do_nothing", "retrain", "finetune", "dual_memory")
     assert len({digest(f"vestige_methods.{name}:X") for name in names}) == len(names)
+
+
+def test_no_module_is_imported_for_a_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the packages around it either: looking at a plugin is no reason to load torch, or to run its code."""
+    folder = tmp_path / "never_imported" / "without_init" / "inner"
+    folder.mkdir(parents=True)
+    (tmp_path / "never_imported" / "__init__.py").write_text("raise AssertionError('imported')\n")
+    (folder / "__init__.py").write_text("raise AssertionError('imported')\n")
+    (folder / "method.py").write_text("from never_imported.without_init.inner import helper\n")
+    (folder / "helper.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    factory = "never_imported.without_init.inner.method:X"
+    before = digest(factory)
+    (folder / "helper.py").write_text("x = 2\n")
+    assert digest(factory) != before
+    assert not [name for name in sys.modules if name.startswith("never_imported")]

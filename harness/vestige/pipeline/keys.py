@@ -66,13 +66,9 @@ def _sources(module: str, seen: set[str]) -> Iterator[tuple[str, Path]]:
     if module in seen:
         return
     seen.add(module)
-    try:
-        found = importlib.util.find_spec(module)
-    except ModuleNotFoundError:
+    file = _file(module)
+    if file is None:
         return
-    if found is None or found.origin is None or not found.origin.endswith(".py"):
-        return
-    file = Path(found.origin)
     top = module.partition(".")[0]
     is_package = file.name == "__init__.py"
     if is_package and module != top:
@@ -86,6 +82,19 @@ def _sources(module: str, seen: set[str]) -> Iterator[tuple[str, Path]]:
         if name == "vestige" or not _same_package(name, top):
             continue
         yield from _sources(name, seen)
+
+
+def _file(module: str) -> Path | None:
+    """Where a module's source lies; no package is imported for it, as T5's alone would load torch and transformers."""
+    top, *inner = module.split(".")
+    found = importlib.util.find_spec(top)
+    if found is None:
+        return None
+    if not inner:
+        return Path(found.origin) if found.origin and found.origin.endswith(".py") else None
+    places = [Path(place, *inner) for place in found.submodule_search_locations or ()]
+    candidates = [file for place in places for file in (place / "__init__.py", place.with_name(f"{place.name}.py"))]
+    return next((file for file in candidates if file.is_file()), None)
 
 
 def _same_package(name: str, top: str) -> bool:
