@@ -109,12 +109,26 @@ def test_a_training_that_was_killed_is_gone_on_with(made: Path) -> None:
         time.sleep(0.05)
     process.kill()
     process.wait()
-    assert unfinished.exists() and not (made / "killed").exists()
+    assert unfinished.exists() and not (made / "killed").exists() and list(made.glob(".killed.*.partial"))
     good(vestige(*words, cache=made / "cache", cwd=made))
     good(vestige(*train_words("undisturbed", "--epochs", "60"), cache=made / "cache", cwd=made))
     weights = [(made / name / "model" / "model.safetensors").read_bytes() for name in ("killed", "undisturbed")]
     assert weights[0] == weights[1]
-    assert not unfinished.exists()
+    assert not unfinished.exists() and not list(made.glob(".killed.*"))
+    assert not list(made.rglob(".lock"))
+
+
+def test_what_another_process_still_writes_is_left_alone(tmp_path: Path) -> None:
+    from vestige.steps.manifest import new_folder
+
+    with new_folder(tmp_path / "out", overwrite=False) as busy:
+        (tmp_path / ".out.dead.partial").mkdir()
+        (tmp_path / ".out[1].x.partial").mkdir()  # of a folder that is called out[1]
+        with new_folder(tmp_path / "out", overwrite=False) as other:
+            assert busy.is_dir() and busy != other
+            assert not (tmp_path / ".out.dead.partial").exists()
+        (tmp_path / "out").rename(tmp_path / "elsewhere")
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".out[1].x.partial", "elsewhere", "out"]
 
 
 DRAW = ("--forget-users", "8", "--retain-users", "10", "--percent", "20", "--min-events", "6", "--high-rating", "3")

@@ -1,6 +1,7 @@
 """`vestige.json`, which stands in every folder that a step writes, and how such folders are written and opened."""
 
 import contextlib
+import glob
 import importlib.metadata
 import json
 import os
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import filelock
 import numpy as np
 import numpy.typing as npt
 
@@ -31,6 +33,8 @@ from vestige.specs import DatasetSpec, MethodSpec, RecommenderSpec
 MANIFEST = "vestige.json"
 MODEL = "model"
 """The folder inside, where the model itself lies."""
+LOCK = ".lock"
+"""Held while a folder is being written."""
 
 
 class PluginUse(Config):
@@ -183,12 +187,15 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
             raise InputError(f"{folder}: it was written by no step of Vestige (no {MANIFEST}); it is not overwritten.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written ({error.strerror or error}).") from error
     try:
         (partial / MODEL).mkdir()
-        yield partial
+        with filelock.FileLock(partial / LOCK):
+            yield partial
+        (partial / LOCK).unlink(missing_ok=True)
         partial.chmod(0o755)
         if folder.exists():  # what was there goes only when all of the new one is in its place
             old = folder.with_name(f"{partial.name}.old")
@@ -201,6 +208,13 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
         raise StoreError(f"{folder}: cannot be written ({error.strerror or error}).") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what steps that were killed left of `folder`; who still writes holds a lock."""
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*.partial"):
+        with contextlib.suppress(filelock.Timeout), filelock.FileLock(left / LOCK).acquire(timeout=0):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
