@@ -534,6 +534,16 @@ def test_sources_changed_during_a_run_are_refused(tmp_path: Path) -> None:
         bench._method({**described, "digest": "of other sources"})
 
 
+def test_a_plan_loads_nothing_that_only_jobs_need(board: Path, tmp_path: Path) -> None:
+    plan = "import sys\nfrom vestige.cli import app\ntry:\n    app()\nfinally:\n    print('loaded:', *sys.modules)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", plan, "plan", board], capture_output=True, text=True, env=environment(tmp_path / "cache")
+    )
+    shown, _, loaded = done.stdout.partition("loaded:")
+    assert done.returncode == 0 and "would run" in shown, done.stderr
+    assert "vestige" in loaded.split() and not {"torch", "transformers", "sklearn"} & set(loaded.split())
+
+
 def test_an_executor_need_not_say_where_a_training_may_be_left_unfinished(
     board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

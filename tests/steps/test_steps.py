@@ -122,13 +122,13 @@ def test_what_another_process_still_writes_is_left_alone(tmp_path: Path) -> None
     from vestige.steps.manifest import new_folder
 
     with new_folder(tmp_path / "out", overwrite=False) as busy:
-        (tmp_path / ".out.dead.partial").mkdir()
-        (tmp_path / ".out[1].x.partial").mkdir()  # of a folder that is called out[1]
+        (tmp_path / ".out.abandon1.partial").mkdir()
+        (tmp_path / ".out.b.abandon1.partial").mkdir()  # of a folder that is called out.b
         with new_folder(tmp_path / "out", overwrite=False) as other:
             assert busy.is_dir() and busy != other
-            assert not (tmp_path / ".out.dead.partial").exists()
+            assert not (tmp_path / ".out.abandon1.partial").exists()
         (tmp_path / "out").rename(tmp_path / "elsewhere")
-    assert sorted(file.name for file in tmp_path.iterdir()) == [".out[1].x.partial", "elsewhere", "out"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".out.b.abandon1.partial", "elsewhere", "out"]
 
 
 DRAW = ("--forget-users", "8", "--retain-users", "10", "--percent", "20", "--min-events", "6", "--high-rating", "3")

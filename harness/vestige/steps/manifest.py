@@ -192,8 +192,8 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written ({error.strerror or error}).") from error
     try:
-        (partial / MODEL).mkdir()
         with filelock.FileLock(partial / LOCK):
+            (partial / MODEL).mkdir()
             yield partial
         (partial / LOCK).unlink(missing_ok=True)
         partial.chmod(0o755)
@@ -211,9 +211,11 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
 
 
 def _sweep(folder: Path) -> None:
-    """Removes what steps that were killed left of `folder`; who still writes holds a lock."""
-    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*.partial"):
-        with contextlib.suppress(filelock.Timeout), filelock.FileLock(left / LOCK).acquire(timeout=0):
+    """Removes what steps that were killed left of `folder`: who still writes holds a lock, and what is somebody else's
+    stays where it is.
+    """
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.????????.partial"):  # as `tempfile` names them
+        with contextlib.suppress(OSError), filelock.FileLock(left / LOCK).acquire(timeout=0):
             shutil.rmtree(left, ignore_errors=True)
 
 
