@@ -31,6 +31,7 @@ CHEAP: Mapping[str, Mapping[str, Any]] = {
     "dual_memory": {"epochs": 2, "router_epochs": 5, "batch_size": 64},
     "sisa": {"shards": 2},
     "adapter_shards": {"shards": 2},
+    "ssd": {"transitions": 60},
     "t5": {"d_model": 16, "d_ff": 32, "layers": 1, "heads": 2, "passes": 3},
 }
 
