@@ -29,6 +29,9 @@ from vestige.results.records import Finished, Identity, Measured, PluginId, Reco
 from vestige.results.records import Outcome as RecordOutcome
 from vestige.results.tuned import about_study
 
+PAGE = 1 << 24
+"""Rows, and bytes, of a page of `per_user.parquet`."""
+
 
 @contextlib.contextmanager
 def results_lock(out: Path) -> Iterator[None]:
@@ -224,8 +227,13 @@ def _write_table(tables: list[pa.Table], file: Path) -> None:
         file.unlink(missing_ok=True)
         return
     table, sink = pa.concat_tables(tables).combine_chunks(), pa.BufferOutputStream()
-    # Users ascend within a measurement, so their differences take half of the room.
-    users = {"user": "DELTA_BINARY_PACKED"} if "user" in table.column_names else None
     words = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
-    pq.write_table(table, sink, compression="zstd", use_dictionary=words if users else True, column_encoding=users)
+    # Of users: they ascend within a measurement, and many rows have the same values, which a page must be long to hold.
+    small: dict[str, Any] = {
+        "use_dictionary": words,
+        "column_encoding": {"user": "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT"},
+        "data_page_size": PAGE,
+        "max_rows_per_page": PAGE,
+    }
+    pq.write_table(table, sink, compression="zstd", **(small if "user" in table.column_names else {}))
     write_atomically(file, sink.getvalue().to_pybytes())
