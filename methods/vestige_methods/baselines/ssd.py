@@ -19,8 +19,8 @@ from vestige.recommenders.torch_tools import count_flops, deterministic
 from vestige_methods.baselines.configs import SSDConfig
 from vestige_methods.baselines.loop import Batches, differentiable
 
-AT_ONCE = 4
-"""Sequences of a batch; the gradient of every transition is taken by itself, through the whole batch."""
+AT_ONCE = 32
+"""Transitions whose gradients are taken at once, each by itself through all of its batch, which is one sequence."""
 
 
 class SSD:
@@ -57,11 +57,11 @@ class SSD:
         )
 
     def _fisher(self, model: Differentiable, task: Task, of: str, found: list[dict[str, torch.Tensor]]) -> None:
-        found.append(fisher(model, self._batches(model, task, of)))
+        found.append(fisher(model, self._batches(model, task, of), AT_ONCE))
 
     def _batches(self, model: Differentiable, task: Task, of: str) -> Iterator[Transitions]:
         """Transitions of F, or of R and F as they are mixed in training, until there are enough."""
-        batches = Batches(model, task, AT_ONCE)
+        batches = Batches(model, task, 1)
         rng = np.random.default_rng(task.seed)
         share = len(task.forget) / (len(task.forget) + len(task.retained.items))
         seen = 0
