@@ -20,7 +20,7 @@ from vestige_methods.baselines.configs import SSDConfig
 from vestige_methods.baselines.loop import Batches, differentiable
 
 AT_ONCE = 32
-"""Transitions whose gradients are taken at once, each by itself through all of its batch, which is one sequence."""
+"""Transitions whose gradients are taken at once, each by itself through all of its batch."""
 
 
 class SSD:
@@ -61,7 +61,8 @@ class SSD:
 
     def _batches(self, model: Differentiable, task: Task, of: str) -> Iterator[Transitions]:
         """Transitions of F, or of R and F as they are mixed in training, until there are enough."""
-        batches = Batches(model, task, 1)
+        # A sequence has as many transitions as its window; single interactions are one each.
+        batches = Batches(model, task, 1 if task.kind == "users" else 4)
         rng = np.random.default_rng(task.seed)
         share = len(task.forget) / (len(task.forget) + len(task.retained.items))
         seen = 0
