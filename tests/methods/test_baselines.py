@@ -1,6 +1,7 @@
 """The baselines: each does what its formula says, touches nothing else, and is known by its characteristic property."""
 
 import copy
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,7 @@ from vestige.recommenders.t5_config import T5RecommenderConfig
 from vestige.specs import MethodSpec
 from vestige_datasets.configs import SyntheticConfig
 from vestige_datasets.synthetic import Synthetic
-from vestige_methods.baselines import configs
+from vestige_methods.baselines import configs, ssd
 from vestige_methods.baselines.e2urec import without
 from vestige_methods.baselines.influence import conjugate_gradients
 from vestige_methods.baselines.loop import Batches, ce, kl, mean_ce
@@ -444,3 +445,23 @@ def test_settings_that_make_no_sense_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=key):
             config(**{key: -1.0})
+
+
+def test_ssd_mixes_transitions_as_training_does_however_many_a_batch_has(world, monkeypatch) -> None:
+    """A retained sequence is twelve transitions, a forgotten interaction is one: counted by batches F would be too rare."""
+
+    class Tagged:
+        def __init__(self, *_: Any) -> None: ...
+
+        def forget(self) -> list[str]:
+            return ["F"]
+
+        def retain(self) -> list[str]:
+            return ["R"] * 12
+
+    monkeypatch.setattr(ssd, "Batches", Tagged)
+    task, made = task_of(world), method("ssd", transitions=5000)
+    seen = [each for batch in made._batches(world[1], task, "all") for each in batch]
+    share = len(task.forget) / (len(task.forget) + len(task.retained.items))
+    assert seen.count("F") / len(seen) == pytest.approx(share, abs=0.005)
+    assert set(itertools.chain(*made._batches(world[1], task, "forget"))) == {"F"}

@@ -9,7 +9,6 @@ Without Retraining Through Selective Synaptic Dampening", AAAI 2024 (arXiv 2308.
 from collections.abc import Iterator
 from functools import partial
 
-import numpy as np
 import torch
 
 from vestige.methods import Task, Unlearned
@@ -60,14 +59,14 @@ class SSD:
         found.append(fisher(model, self._batches(model, task, of), AT_ONCE))
 
     def _batches(self, model: Differentiable, task: Task, of: str) -> Iterator[Transitions]:
-        """Transitions of F, or of R and F as they are mixed in training, until there are enough."""
-        # A sequence has as many transitions as its window; single interactions are one each.
-        batches = Batches(model, task, 1 if task.kind == "users" else 4)
-        rng = np.random.default_rng(task.seed)
-        share = len(task.forget) / (len(task.forget) + len(task.retained.items))
-        seen = 0
+        """Sequences of F, or of R and F by turns so that transitions are mixed as in training, until there are enough."""
+        batches = Batches(model, task, 1)
+        share = 1.0 if of == "forget" else len(task.forget) / (len(task.forget) + len(task.retained.items))
+        seen = forgotten = 0
         while seen < self.config.transitions:
-            batch = batches.forget() if of == "forget" or rng.random() < share else batches.retain()
+            wanted = forgotten < share * (seen + 1)
+            batch = batches.forget() if wanted else batches.retain()
             seen += max(len(batch), 1)
+            forgotten += len(batch) if wanted else 0
             yield batch
             task.progress(min(seen / self.config.transitions, 1.0), f"Fisher information of {of}")
