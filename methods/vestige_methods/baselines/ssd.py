@@ -59,7 +59,7 @@ class SSD:
         found.append(fisher(model, self._batches(model, task, of), AT_ONCE))
 
     def _batches(self, model: Differentiable, task: Task, of: str) -> Iterator[Transitions]:
-        """Sequences of F, or of R and F by turns so that transitions are mixed as in training, until there are enough."""
+        """Sequences of F, or of R and F so that transitions are mixed as in training, until there are enough."""
         batches = Batches(model, task, 1)
         share = 1.0 if of == "forget" else len(task.forget) / (len(task.forget) + len(task.retained.items))
         seen = forgotten = 0
