@@ -448,7 +448,7 @@ def test_settings_that_make_no_sense_are_refused() -> None:
 
 
 def test_ssd_mixes_transitions_as_training_does_however_many_a_batch_has(world, monkeypatch) -> None:
-    """A retained sequence is twelve transitions, a forgotten interaction one: counted by batches, F would be too rare."""
+    """A retained sequence is twelve transitions, a forgotten interaction one: by batches F would be too rare."""
 
     class Tagged:
         def __init__(self, *_: Any) -> None: ...
