@@ -100,13 +100,22 @@ def numbers(page: Page, column: int) -> list[float]:
     return [float(cell.get_attribute("data-order") or "nan") for cell in cells]
 
 
+def rows_of_the_board() -> tuple[int, int]:
+    """How many rows the accepted table has, and how many of them are not set apart in italics."""
+    text = (ROOT / "leaderboards" / "ml-100k" / "leaderboard.md").read_text()
+    table = text.partition("## What it still recommends")[2].partition("\n\n|")[2].partition("\n\n")[0]
+    names = [line.split("|")[1 if line.startswith("|") else 0].strip() for line in table.splitlines()[1:]]
+    names = [name for name in names if not name.startswith(":--")]
+    return len(names), sum(not name.startswith("*") for name in names)
+
+
 def test_it_shows_what_the_table_shows(opened: Page) -> None:
     text = (ROOT / "leaderboards" / "ml-100k" / "leaderboard.md").read_text()
     row = next(line for line in text.splitlines() if line.startswith("| dual_memory (published)"))
     value = row.split("|")[2].split()[0]
     shown = opened.locator("tr[data-label='dual_memory (published)'] td").first.inner_text()
     assert shown.split()[0] == value
-    assert len(labels(opened)) == 31
+    assert len(labels(opened)) == rows_of_the_board()[0] > 20
 
 
 def test_it_sorts_by_any_column_and_controls_stay_apart(opened: Page) -> None:
@@ -127,10 +136,10 @@ def test_it_sorts_by_any_column_and_controls_stay_apart(opened: Page) -> None:
 def test_it_filters_rows(opened: Page) -> None:
     opened.fill("#filter", "(PUBLISHED")
     eventually(opened, lambda: labels(opened) == ["dual_memory (published)"])
-    assert opened.inner_text("#filtered") == "1 of 31 rows"
+    assert opened.inner_text("#filtered") == f"1 of {rows_of_the_board()[0]} rows"
     opened.fill("#filter", "")
     opened.uncheck("#controls")
-    eventually(opened, lambda: len(labels(opened)) == 22)
+    eventually(opened, lambda: len(labels(opened)) == rows_of_the_board()[1])
 
 
 def test_columns_are_switched_by_group(opened: Page) -> None:

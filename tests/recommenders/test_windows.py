@@ -1,5 +1,7 @@
 """Random windows: where they lie, and how often an interaction is in one."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -14,12 +16,13 @@ from vestige.recommenders.sasrec import SASRec
 from vestige.recommenders.sasrec_config import SASRecConfig
 from vestige.recommenders.t5 import IGNORED, T5Recommender
 from vestige.recommenders.t5_config import T5RecommenderConfig
-from vestige.recommenders.training import draw_windows, mean_size
+from vestige.recommenders.windows import Coverage, draw_pass, draw_windows, mean_size, windows_a_pass
 
 DRAWS = 40_000
+COVERAGES: tuple[Coverage, ...] = get_args(Coverage)
 
 
-def covered(length: int, window: int, coverage: str) -> np.ndarray:
+def covered(length: int, window: int, coverage: Coverage) -> np.ndarray:
     """[length]: the share of windows that each interaction is in."""
     starts, sizes = draw_windows(np.full(DRAWS, length), window, coverage, np.random.default_rng(0))
     edges = np.zeros(length + 1)
@@ -31,10 +34,10 @@ def covered(length: int, window: int, coverage: str) -> np.ndarray:
 @given(
     lengths=st.lists(st.integers(0, 90), min_size=1, max_size=20),
     window=st.integers(1, 40),
-    coverage=st.sampled_from(["inside", "even"]),
+    coverage=st.sampled_from(COVERAGES),
     seed=st.integers(0, 99),
 )
-def test_a_window_is_a_piece_of_its_sequence(lengths: list[int], window: int, coverage: str, seed: int) -> None:
+def test_a_window_is_a_piece_of_its_sequence(lengths: list[int], window: int, coverage: Coverage, seed: int) -> None:
     of = np.asarray(lengths)
     starts, sizes = draw_windows(of, window, coverage, np.random.default_rng(seed))
     assert (starts >= 0).all() and (starts + sizes <= of).all()
@@ -59,9 +62,9 @@ def test_one_interaction_more_changes_little_of_what_is_seen_of_a_sequence() -> 
     assert all(share.min() > share.max() / 3 for share in seen)
 
 
-@pytest.mark.parametrize("coverage", ["inside", "even"])
+@pytest.mark.parametrize("coverage", COVERAGES)
 @pytest.mark.parametrize("length", [1, 6, 12, 13, 20, 23, 24, 60])
-def test_the_mean_size_is_what_draws_give(length: int, coverage: str) -> None:
+def test_the_mean_size_is_what_draws_give(length: int, coverage: Coverage) -> None:
     _, sizes = draw_windows(np.full(DRAWS, length), 12, coverage, np.random.default_rng(0))
     error = 5 * sizes.std() / np.sqrt(DRAWS)
     assert mean_size(np.asarray([length]), 12, coverage) == pytest.approx(sizes.mean(), abs=error + 1e-9)
@@ -73,12 +76,51 @@ def test_windows_inside_hold_the_ends_seldom() -> None:
     assert share[0] == pytest.approx(1 / 66, abs=0.01) and share[-1] == pytest.approx(1 / 66, abs=0.01)
 
 
+@given(lengths=st.lists(st.integers(0, 90), min_size=1, max_size=20), seed=st.integers(0, 99))
+def test_a_pass_has_every_sequence_once_unless_it_is_to_show_them_whole(lengths: list[int], seed: int) -> None:
+    of = np.asarray(lengths)
+    order = np.random.default_rng(seed).permutation(len(of))
+    for coverage in COVERAGES[:2]:
+        assert draw_pass(of, 12, coverage, np.random.default_rng(seed)).tolist() == order.tolist()
+    whole = np.bincount(draw_pass(of, 12, "whole", np.random.default_rng(seed)), minlength=len(of))
+    assert (whole >= 1).all() and (whole[of <= 12] == 1).all()
+    wanted = windows_a_pass(of, 12, "whole")
+    assert (np.floor(wanted) <= whole).all() and (whole <= np.floor(wanted) + 1).all()
+
+
+@pytest.mark.parametrize(("length", "each"), [(1, True), (12, True), (13, False), (17, False), (23, True), (60, True)])
+def test_a_whole_pass_shows_every_interaction_once(length: int, each: bool) -> None:
+    """On average over passes, and over a sequence of which not every interaction is as likely to be shown."""
+    rng, passes = np.random.default_rng(0), np.full(DRAWS // 4, length)
+    drawn = draw_pass(passes, 12, "whole", rng)
+    starts, sizes = draw_windows(passes[drawn], 12, "whole", rng)
+    edges = np.zeros(length + 1)
+    np.add.at(edges, starts, 1)
+    np.add.at(edges, starts + sizes, -1)
+    shown = np.cumsum(edges)[:length] / len(passes)
+    assert shown.mean() == pytest.approx(1, abs=0.01)
+    assert not each or shown == pytest.approx(np.ones(length), abs=0.06)
+
+
+@pytest.mark.parametrize("of", [SASRec, T5Recommender])
+def test_whole_passes_take_as_many_steps_as_their_windows_need(of: type[SASRec] | type[T5Recommender]) -> None:
+    """Ten sequences of a window and one of a hundred: 10 windows and about 109 a pass; else 11."""
+    rows = sequences([[1, 2]] * 10 + [list(range(200))])
+    catalogue = Catalogue(tuple(map(str, range(200))))
+    shape = {"d_model": 8, "d_ff": 8, "layers": 1, "heads": 2, "batch_size": 1, "passes": 3, "window": 2}
+    settings = SASRecConfig if of is SASRec else T5RecommenderConfig
+    wanted = 10 + 200 / (2 * 200 / 201)
+    for coverage, windows in (("even", 11.0), ("whole", wanted)):
+        model = of(settings(**shape, coverage=coverage), catalogue)  # type: ignore[arg-type]
+        assert model.fit(rows, 0, silent).steps == 3 * np.ceil(windows)
+
+
 @pytest.mark.parametrize("name", ["t5", "sasrec"])
 def test_recommenders_are_trained_on_the_windows_that_they_are_set_to(name: str) -> None:
     """The last interaction of twenty, a window being six: in 1 of 15 windows inside, in 6 of 25 even ones."""
     rows, catalogue = sequences([list(range(20))] * 2000), Catalogue(tuple(map(str, range(20))))
     small = {"d_model": 8, "d_ff": 8, "layers": 1, "heads": 1, "window": 6}
-    for coverage, share in (("inside", 1 / 15), ("even", 6 / 25)):
+    for coverage, share in (("inside", 1 / 15), ("even", 6 / 25), ("whole", 6 / 25)):
         settings = {**small, "coverage": coverage}
         model = (
             T5Recommender(T5RecommenderConfig(**settings), catalogue)

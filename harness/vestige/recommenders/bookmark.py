@@ -33,7 +33,7 @@ class Standing:
 
     Attributes:
         rng: Draws the order of a pass and its windows.
-        order: int64 [sequences], of this pass.
+        order: int64 [windows], the rows of this pass.
         at: The next place in it.
         done: Steps.
         losses: Of every step.

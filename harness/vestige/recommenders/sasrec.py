@@ -27,7 +27,8 @@ from vestige.recommenders.contract import Catalogue, FitReport, FloatArray, Tran
 from vestige.recommenders.cross_entropy import IGNORED, mean_cross_entropy
 from vestige.recommenders.sasrec_config import SASRecConfig
 from vestige.recommenders.torch_tools import autocast, resolve_device
-from vestige.recommenders.training import Training, descend, draw_windows
+from vestige.recommenders.training import Training, descend
+from vestige.recommenders.windows import draw_windows
 
 WEIGHTS = "model.safetensors"
 
@@ -148,7 +149,8 @@ class SASRec:
 
     def _how(self, learning_rate: float | None = None) -> Training:
         c = self.config
-        return Training(c.batch_size, learning_rate or c.learning_rate, c.weight_decay, c.clip, c.amp)
+        rate = learning_rate or c.learning_rate
+        return Training(c.window, c.coverage, c.batch_size, rate, c.weight_decay, c.clip, c.amp)
 
     def transitions(self, sequences: Sequences, rng: np.random.Generator) -> Transitions:
         """The transitions of one random window of every sequence, as training draws them."""

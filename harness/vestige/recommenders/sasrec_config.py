@@ -1,10 +1,9 @@
 """The settings of the SASRec recommender, without importing torch."""
 
-from typing import Literal
-
 import pydantic
 
 from vestige.configs import Config
+from vestige.recommenders.windows import Coverage
 
 
 class SASRecConfig(Config):
@@ -13,7 +12,7 @@ class SASRecConfig(Config):
     Attributes:
         d_model, d_ff, layers, heads: The shape.
         dropout: On embeddings, attention weights and both residual branches.
-        passes: One random window of every sequence is a pass.
+        passes: As of `t5`.
         coverage: As of `t5`.
         window: Items that the model looks back on; a longer history is cut to its last `window`.
         batch_size, learning_rate, weight_decay, clip: AdamW with linear warm-up and decay, gradients clipped.
@@ -27,7 +26,7 @@ class SASRecConfig(Config):
     heads: int = pydantic.Field(2, ge=1)
     dropout: float = pydantic.Field(0.2, ge=0, lt=1)
     passes: int = pydantic.Field(100, ge=1)
-    coverage: Literal["inside", "even"] = "inside"
+    coverage: Coverage = "inside"
     window: int = pydantic.Field(50, ge=1)
     batch_size: int = pydantic.Field(32, ge=1)
     learning_rate: float = pydantic.Field(2e-3, gt=0)

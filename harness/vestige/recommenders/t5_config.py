@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import pydantic
 
 from vestige.configs import Config
+from vestige.recommenders.windows import Coverage
 
 SCRATCH = "scratch"
 
@@ -32,10 +33,11 @@ class T5RecommenderConfig(Config):
         d_model, d_ff, layers, heads: The shape from scratch; `layers` in the encoder and as many in the decoder.
         dropout: Of T5; it halves the speed on a CPU.
         init_scale: T5's `initializer_factor`; in a checkpoint, the spread of new tokens' rows as a share of the old's.
-        passes: One random window of every sequence is a pass.
+        passes: One random window of every sequence is a pass; with the coverage `whole`, as many as show all of it.
         coverage: Where windows lie. `inside`: within the sequence, so that its ends are in few of them.
-            `even`: they may hang over both ends, so that every interaction of a long sequence is in as many. A sequence
-            that fits into a window is one either way.
+            `even`: they may hang over both ends, so that every interaction of a long sequence is in as many. `whole`:
+            as `even`, with as many a pass as show every interaction once on average, however long its sequence. A
+            sequence that fits into a window is one in any case.
         window, context: Items the decoder predicts, and items before them that the encoder reads.
         recent: The last items of a history that go into the decoder when it is scored; with `window` 1 and `recent` 0
             the encoder reads all of it and the decoder says one item.
@@ -57,7 +59,7 @@ class T5RecommenderConfig(Config):
     dropout: float = pydantic.Field(0.0, ge=0, lt=1)
     init_scale: float = pydantic.Field(0.2, gt=0)
     passes: int = pydantic.Field(60, ge=1)
-    coverage: Literal["inside", "even"] = "inside"
+    coverage: Coverage = "inside"
     window: int = pydantic.Field(30, ge=1)
     context: int = pydantic.Field(50, ge=1)
     recent: int = pydantic.Field(15, ge=0)

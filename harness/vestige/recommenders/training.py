@@ -1,4 +1,4 @@
-"""How every torch recommender is trained: AdamW on one random window of every sequence a pass."""
+"""How every torch recommender is trained: AdamW on random windows of the sequences."""
 
 import math
 from dataclasses import dataclass
@@ -8,12 +8,13 @@ from typing import Protocol, TypeVar
 import numpy as np
 import torch
 
-from vestige.data.sequences import IntArray, Sequences
+from vestige.data.sequences import Sequences
 from vestige.errors import InputError
 from vestige.progress import Progress
 from vestige.recommenders.bookmark import Bookmark, Standing
 from vestige.recommenders.contract import FitReport
 from vestige.recommenders.torch_tools import autocast, count_flops, deterministic, step, warm_then_linear
+from vestige.recommenders.windows import Coverage, draw_pass, windows_a_pass
 
 COUNTED = 250
 """Of so many steps the operations of one are counted: batches differ in how many positions have a target."""
@@ -23,8 +24,13 @@ BatchT = TypeVar("BatchT")
 
 @dataclass(frozen=True)
 class Training:
-    """AdamW's settings; `clip` bounds the norm of the gradients, `amp` is bfloat16 autocast."""
+    """AdamW's settings; `clip` bounds the norm of the gradients, `amp` is bfloat16 autocast.
 
+    `window` and `coverage` say what a pass holds, see `vestige.recommenders.windows`.
+    """
+
+    window: int
+    coverage: Coverage
     batch_size: int
     learning_rate: float
     weight_decay: float
@@ -49,39 +55,6 @@ class Teachable(Protocol[BatchT]):
     def batch_loss(self, batch: BatchT) -> torch.Tensor:
         """The mean cross-entropy of a batch, in nats a position."""
         ...
-
-
-def draw_windows(lengths: IntArray, window: int, coverage: str, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-    """Where a random window of every sequence begins, and how many of its interactions it holds, both [sequences].
-
-    Args:
-        lengths: Of the sequences.
-        window: Interactions that a window holds at most; a sequence that fits is a window.
-        coverage: `inside`: each place within the sequence is as likely, which the last interaction of n is in once in
-            n − window + 1 draws, and one in the middle up to `window` times as often. `even`: the window may hang over
-            both ends, by n − window at most; from 2 window − 1 on every interaction is in it with probability
-            window / (n + window − 1), and in a shorter sequence one at the ends at least a third as often as another.
-    """
-    if coverage == "inside":
-        starts = rng.integers(0, np.maximum(lengths - window, 0) + 1)
-        return starts, np.minimum(lengths - starts, window)
-    last = np.maximum(lengths - window, 0)
-    over = np.minimum(window - 1, last)
-    begins = rng.integers(-over, last + over + 1)
-    starts = np.maximum(begins, 0)
-    return starts, np.minimum(begins + window, lengths) - starts
-
-
-def mean_size(lengths: IntArray, window: int, coverage: str) -> float:
-    """How many interactions a window of `draw_windows` holds on average, over sequences of these lengths."""
-    inner = np.minimum(lengths, window)
-    if coverage == "inside":
-        return float(inner.mean())
-    last = np.maximum(lengths - window, 0)
-    over = np.minimum(window - 1, last)
-    # On each side windows hang over by 1 to `over`, and hold as many fewer.
-    held = (last + 1) * inner + 2 * over * inner - over * (over + 1)
-    return float((held / (last + 1 + 2 * over)).mean())
 
 
 def descend(
@@ -109,18 +82,19 @@ def descend(
         raise InputError("there is nothing to train on: no user has a training interaction.")
     deterministic(seed)
     rng = np.random.default_rng(seed)
-    per_pass = math.ceil(len(sequences) / how.batch_size)
+    drawn = (sequences.lengths, how.window, how.coverage)
+    per_pass = math.ceil(float(windows_a_pass(*drawn).sum()) / how.batch_size)
     steps = max(1, math.ceil(passes * per_pass))
     parameters = [p for p in model.module.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=how.learning_rate, weight_decay=how.weight_decay, fused=True)
     factor = warm_then_linear(steps, min(100, steps // 10), 0.02)
-    now = Standing(rng, rng.permutation(len(sequences)))
+    now = Standing(rng, draw_pass(*drawn, rng))
     if bookmark:
         bookmark.read(model.module, optimizer, now)
     model.module.train()
     while now.done < steps:
-        if now.at >= len(sequences):  # every sequence once a pass, in a new order each
-            now.order, now.at = rng.permutation(len(sequences)), 0
+        if now.at >= len(now.order):  # a new order each pass
+            now.order, now.at = draw_pass(*drawn, rng), 0
         rows = now.order[now.at : now.at + how.batch_size]
         batch = model.batch(sequences.take(rows), rng)
         if now.done % COUNTED == 0:

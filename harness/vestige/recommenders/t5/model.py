@@ -34,7 +34,8 @@ from vestige.recommenders.t5.trie import item_log_probs, trie_of
 from vestige.recommenders.t5.vocabulary import Vocabulary
 from vestige.recommenders.t5_config import SCRATCH, T5RecommenderConfig
 from vestige.recommenders.torch_tools import autocast, resolve_device
-from vestige.recommenders.training import Training, descend, draw_windows
+from vestige.recommenders.training import Training, descend
+from vestige.recommenders.windows import draw_windows
 
 PREFIXES = 4096
 """So many prefixes of names are followed at once, at most, where several tokens spell an item."""
@@ -108,7 +109,8 @@ class T5Recommender:
 
     def _how(self, learning_rate: float | None = None) -> Training:
         c = self.config
-        return Training(c.batch_size, learning_rate or c.learning_rate, c.weight_decay, c.clip, c.amp)
+        rate = learning_rate or c.learning_rate
+        return Training(c.window, c.coverage, c.batch_size, rate, c.weight_decay, c.clip, c.amp)
 
     def loss(self, sequences: Sequences, rng: np.random.Generator) -> torch.Tensor:
         """The mean cross-entropy, in nats a token, of one random window of every sequence."""
