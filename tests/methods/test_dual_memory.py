@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from peft import PeftModel
 from transformers import T5ForConditionalGeneration
 
@@ -17,6 +18,7 @@ from vestige.progress import silent
 from vestige.recommenders.contract import Catalogue
 from vestige.recommenders.t5 import T5Recommender
 from vestige.recommenders.t5_config import T5RecommenderConfig
+from vestige.recommenders.torch_tools import count_flops
 from vestige_datasets.configs import SyntheticConfig
 from vestige_datasets.synthetic import Synthetic
 from vestige_methods.configs import FinetuneConfig, NoSettings
@@ -24,6 +26,7 @@ from vestige_methods.dual_memory.config import PRESETS, DualMemoryConfig
 from vestige_methods.dual_memory.method import DualMemory, _positive_pools, _together
 from vestige_methods.dual_memory.model import DualMemoryModel, weights_checksum
 from vestige_methods.dual_memory.router import (
+    FlopsByShape,
     choose_threshold,
     features_of,
     labelled_histories,
@@ -255,3 +258,17 @@ def test_features_stand_in_the_order_of_their_histories() -> None:
     for row in range(len(histories)):
         alone = observe(model, *model.question(histories.take([row])), ("encoder", "decoder")).features
         assert np.allclose(found[row], alone[0].detach(), atol=1e-5)
+
+
+def test_what_features_take_is_counted_once_a_shape_and_exactly() -> None:
+    """Batches of one shape take the same; the features are those that are not counted."""
+    model = T5Recommender(TINY.model_copy(update={"score_batch_size": 2}), CATALOGUE)
+    histories = sequences([list(range(n)) for n in (12, 3, 30, 1, 8, 30, 30, 29, 28, 27)])
+    counter, layers = FlopsByShape(), ("encoder", "decoder")
+    counted = features_of(model, histories, layers, counter)
+    whole = count_flops(lambda: features_of(model, histories, layers))
+    assert torch.equal(counted, features_of(model, histories, layers))
+    assert counter.total.count == whole.count > 0
+    assert set(counter.total.uncounted) <= set(whole.uncounted)  # what puts the batches together is no part of it
+    shapes = [tuple(model.question(histories.take([row]))[0].shape) for row in range(len(histories))]
+    assert len(set(shapes)) < len(shapes)

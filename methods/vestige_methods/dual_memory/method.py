@@ -39,6 +39,7 @@ from vestige_methods.dual_memory.config import DualMemoryConfig
 from vestige_methods.dual_memory.layers import HEAD, known_layers, known_targets, targets_of_last_blocks
 from vestige_methods.dual_memory.model import DualMemoryModel, side_of
 from vestige_methods.dual_memory.router import (
+    FlopsByShape,
     Router,
     RouterReport,
     features_of,
@@ -125,19 +126,14 @@ class DualMemory:
             rng,
         )
         task.progress(0.8, "router")
-        features = torch.empty(0)
-
-        def ask() -> None:
-            nonlocal features
-            features = features_of(main, histories.rows, self.config.router_layers)
-
-        asked = count_flops(ask)
+        asked = FlopsByShape()
+        features = features_of(main, histories.rows, self.config.router_layers, asked)
         start = None if earlier is None else earlier.router
         router, report = train_router(features, histories, self.config, task.seed, start)
         weights = sum(p.numel() for p in router.parameters())
         # A step costs about six operations a weight and sample (two forward, four backward).
         own = 6.0 * weights * self.config.router_epochs * float((~histories.held_out).sum())
-        return router, report, Flops(asked.count + own, asked.uncounted)
+        return router, report, Flops(asked.total.count + own, asked.total.uncounted)
 
 
 class _Trained:

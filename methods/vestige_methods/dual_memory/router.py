@@ -1,6 +1,7 @@
 """The router: p(forget | history) from activations of the frozen main memory."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from vestige.data.sequences import Sequences, offsets_of
 from vestige.errors import InputError
 from vestige.recommenders.contract import FloatArray
 from vestige.recommenders.t5 import PAD, T5Recommender
+from vestige.recommenders.torch_tools import Flops, count_flops
 from vestige_methods.dual_memory.config import DualMemoryConfig
 
 HELD_OUT = 0.25
@@ -289,15 +291,55 @@ def shortened(rows: Sequences, rng: np.random.Generator) -> Sequences:
     return Sequences(rows.items[keep], offsets_of(np.bincount(row_of[keep], minlength=len(rows))), rows.users)
 
 
-def features_of(main: T5Recommender, histories: Sequences, layers: tuple[str, ...]) -> torch.Tensor:
-    """[queries, features] of the main memory, in scoring batches of histories that are about as long."""
+def features_of(
+    main: T5Recommender, histories: Sequences, layers: tuple[str, ...], counter: "FlopsByShape | None" = None
+) -> torch.Tensor:
+    """[queries, features] of the main memory, in scoring batches of histories that are about as long.
+
+    Args:
+        main: The main memory.
+        histories: Of the queries.
+        layers: See `DualMemoryConfig.router_layers`.
+        counter: Is told what it takes.
+    """
     order = np.argsort(histories.lengths, kind="stable")
-    pieces = []
+    pieces: list[torch.Tensor] = []
     with torch.inference_mode():
         for rows in main.scoring_batches(len(histories)):
-            pieces.append(observe(main, *main.question(histories.take(order[rows])), layers).features)
+            encoder, decoder, last = main.question(histories.take(order[rows]))
+
+            def ask(
+                encoder: torch.Tensor = encoder, decoder: torch.Tensor = decoder, last: torch.Tensor = last
+            ) -> None:
+                pieces.append(observe(main, encoder, decoder, last, layers).features)
+
+            if counter is None:
+                ask()
+            else:
+                counter.run((*encoder.shape, *decoder.shape), ask)
     # Indexed out of inference mode, so that the router can be trained on the copy.
     return torch.cat(pieces)[torch.from_numpy(np.argsort(order)).to(main.device)]
+
+
+class FlopsByShape:
+    """Counts what many like pieces of work take, once for each shape, since counting takes longer than the work."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[int, ...], Flops] = {}
+        self._count = 0.0
+
+    def run(self, shape: tuple[int, ...], work: Callable[[], object]) -> None:
+        """Runs `work`, which takes as much as any other of this shape."""
+        if shape in self._seen:
+            work()
+        else:
+            self._seen[shape] = count_flops(work)
+        self._count += self._seen[shape].count
+
+    @property
+    def total(self) -> Flops:
+        """Of all that was run."""
+        return Flops(self._count, tuple(sorted({name for flops in self._seen.values() for name in flops.uncounted})))
 
 
 def save_router(router: Router, folder: Path, settings: dict[str, Any]) -> None:
