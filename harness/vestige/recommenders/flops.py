@@ -58,7 +58,7 @@ class _Counter(TorchDispatchMode):
     def __init__(self) -> None:
         from torch.utils.flop_counter import flop_registry
 
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0.0
         self.uncounted: set[str] = set()
         self._formulas = flop_registry
