@@ -88,8 +88,8 @@ class _Counter(TorchDispatchMode):
 DATA_ONLY = {
     "alias", "arange", "as_strided", "cat", "clone", "contiguous", "copy_", "detach", "embedding", "empty",
     "empty_like", "fill_", "full", "full_like", "gather", "index", "index_put", "index_select", "lift_fresh",
-    "masked_fill", "new_ones", "new_zeros", "ones", "ones_like", "repeat", "resize_", "scalar_tensor", "scatter", "select_backward",
-    "slice_backward", "stack", "_to_copy", "_unsafe_view", "where", "zero_", "zeros", "zeros_like",
+    "masked_fill", "new_ones", "new_zeros", "ones", "ones_like", "repeat", "resize_", "scalar_tensor", "scatter",
+    "select_backward", "slice_backward", "stack", "_to_copy", "_unsafe_view", "where", "zero_", "zeros", "zeros_like",
     "_local_scalar_dense",
 }  # fmt: skip
 """Operators that move or make data and calculate nothing."""
