@@ -21,9 +21,9 @@ def routing() -> None:
 
     from vestige.data.sequences import sequences
     from vestige.recommenders.contract import Catalogue
+    from vestige.recommenders.flops import count_flops
     from vestige.recommenders.t5 import T5Recommender
     from vestige.recommenders.t5_config import PRESETS, T5RecommenderConfig
-    from vestige.recommenders.torch_tools import count_flops
     from vestige_methods.dual_memory.config import PRESETS as DISTILLED
     from vestige_methods.dual_memory.config import DualMemoryConfig
     from vestige_methods.dual_memory.layers import HEAD, known_targets

@@ -16,7 +16,8 @@ from vestige.data.sequences import Sequences
 from vestige.errors import InputError
 from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Trainable
-from vestige.recommenders.torch_tools import Flops, count_flops, deterministic, step
+from vestige.recommenders.flops import Flops, count_flops
+from vestige.recommenders.torch_tools import deterministic, step
 from vestige_methods.controls_config import DestroyedConfig
 
 

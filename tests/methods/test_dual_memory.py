@@ -16,9 +16,9 @@ from vestige.methods import Budget, Task
 from vestige.pipeline.tasks import make_task
 from vestige.progress import silent
 from vestige.recommenders.contract import Catalogue
+from vestige.recommenders.flops import FlopsByShape, count_flops
 from vestige.recommenders.t5 import T5Recommender
 from vestige.recommenders.t5_config import T5RecommenderConfig
-from vestige.recommenders.torch_tools import count_flops
 from vestige_datasets.configs import SyntheticConfig
 from vestige_datasets.synthetic import Synthetic
 from vestige_methods.configs import FinetuneConfig, NoSettings
@@ -26,7 +26,6 @@ from vestige_methods.dual_memory.config import PRESETS, DualMemoryConfig
 from vestige_methods.dual_memory.method import DualMemory, _positive_pools, _together
 from vestige_methods.dual_memory.model import DualMemoryModel, weights_checksum
 from vestige_methods.dual_memory.router import (
-    FlopsByShape,
     choose_threshold,
     features_of,
     labelled_histories,

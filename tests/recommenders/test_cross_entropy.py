@@ -15,11 +15,12 @@ from vestige.progress import silent
 from vestige.recommenders import cross_entropy
 from vestige.recommenders.contract import Catalogue
 from vestige.recommenders.cross_entropy import IGNORED, catalogue_cross_entropy, mean_cross_entropy
+from vestige.recommenders.flops import count_flops
 from vestige.recommenders.sasrec import SASRec
 from vestige.recommenders.sasrec_config import SASRecConfig
 from vestige.recommenders.t5 import T5Recommender
 from vestige.recommenders.t5_config import T5RecommenderConfig
-from vestige.recommenders.torch_tools import count_flops, deterministic
+from vestige.recommenders.torch_tools import deterministic
 
 SHAPE = {"d_model": 8, "d_ff": 8, "layers": 1, "heads": 2}
 CATALOGUE = Catalogue(tuple(map(str, range(70))))

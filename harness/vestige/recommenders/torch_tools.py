@@ -3,11 +3,8 @@
 import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from vestige.errors import InputError
 
@@ -61,49 +58,3 @@ def step(
     torch.nn.utils.clip_grad_norm_(list(parameters), clip)
     optimizer.step()
     return value
-
-
-@dataclass(frozen=True)
-class Flops:
-    """What some work takes.
-
-    Attributes:
-        count: Floating-point operations of the operators that have a formula: products of matrices, convolutions.
-        uncounted: Names of the operators met that have none, such as `softmax`; sorted.
-    """
-
-    count: float
-    uncounted: tuple[str, ...]
-
-
-def count_flops(work: Callable[[], object]) -> Flops:
-    """Floating-point operations of `work`, counted by `torch.utils.flop_counter`, which is run once for it."""
-    from torch.utils.flop_counter import FlopCounterMode, flop_registry
-
-    with _Operators() as met, FlopCounterMode(display=False) as counter:
-        work()
-    known = {packet.__name__ for packet in flop_registry if hasattr(packet, "__name__")}
-    return Flops(float(counter.get_total_flops()), tuple(sorted(met.names - known - DATA_ONLY)))
-
-
-DATA_ONLY = {
-    "alias", "arange", "as_strided", "cat", "clone", "contiguous", "copy_", "detach", "embedding", "empty",
-    "empty_like", "fill_", "full", "full_like", "gather", "index", "index_put", "index_select", "lift_fresh",
-    "masked_fill", "new_zeros", "ones_like", "repeat", "resize_", "scalar_tensor", "scatter", "select_backward",
-    "slice_backward", "stack", "_to_copy", "_unsafe_view", "where", "zero_", "zeros", "zeros_like",
-    "_local_scalar_dense",
-}  # fmt: skip
-"""Operators that move or make data and calculate nothing."""
-
-
-class _Operators(TorchDispatchMode):
-    """Remembers the names of all operators that run and are no mere views."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if not getattr(func, "is_view", False):
-            self.names.add(func._overloadpacket.__name__)
-        return func(*args, **(kwargs or {}))

@@ -13,7 +13,8 @@ from vestige.errors import InputError
 from vestige.progress import Progress
 from vestige.recommenders.bookmark import Bookmark, Standing
 from vestige.recommenders.contract import FitReport
-from vestige.recommenders.torch_tools import autocast, count_flops, deterministic, step, warm_then_linear
+from vestige.recommenders.flops import count_flops
+from vestige.recommenders.torch_tools import autocast, deterministic, step, warm_then_linear
 from vestige.recommenders.windows import Coverage, draw_pass, windows_a_pass
 
 COUNTED = 250

@@ -216,7 +216,7 @@ class MethodChecks:
         require(
             found.flops is None or (math.isfinite(found.flops) and found.flops >= 0),
             f"flops is {found.flops}",
-            "count them (vestige.recommenders.torch_tools.count_flops), or leave them None",
+            "count them (vestige.recommenders.flops.count_flops), or leave them None",
         )
         require(
             0 <= found.setup_seconds <= first.seconds,

@@ -13,8 +13,8 @@ from torch.nn.functional import cross_entropy
 
 from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Transitions
+from vestige.recommenders.flops import Flops
 from vestige.recommenders.gradients import frozen
-from vestige.recommenders.torch_tools import Flops
 from vestige_methods.baselines.configs import DescentConfig, E2URecConfig
 from vestige_methods.baselines.loop import ce, descend, differentiable, kl
 

@@ -20,7 +20,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from vestige.errors import InputError
 from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Differentiable, Transitions
-from vestige.recommenders.torch_tools import count_flops, deterministic
+from vestige.recommenders.flops import count_flops
+from vestige.recommenders.torch_tools import deterministic
 from vestige_methods.baselines.configs import InfluenceConfig
 from vestige_methods.baselines.loop import ce, differentiable, numbers
 

@@ -12,7 +12,8 @@ from torch.nn.functional import cross_entropy
 from vestige.errors import InputError
 from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Differentiable, Scorer, Transitions
-from vestige.recommenders.torch_tools import Flops, count_flops, deterministic, step
+from vestige.recommenders.flops import Flops, count_flops
+from vestige.recommenders.torch_tools import deterministic, step
 from vestige_methods.baselines.configs import DescentConfig
 
 Loss = Callable[[Transitions, Transitions], torch.Tensor]

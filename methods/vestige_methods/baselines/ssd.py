@@ -13,8 +13,9 @@ import torch
 
 from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Differentiable, Transitions
+from vestige.recommenders.flops import count_flops
 from vestige.recommenders.gradients import fisher
-from vestige.recommenders.torch_tools import count_flops, deterministic
+from vestige.recommenders.torch_tools import deterministic
 from vestige_methods.baselines.configs import SSDConfig
 from vestige_methods.baselines.loop import Batches, differentiable
 

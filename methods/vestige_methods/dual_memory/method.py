@@ -31,15 +31,15 @@ from vestige.data.views import jaccard
 from vestige.errors import InputError
 from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Recommender, Transitions
+from vestige.recommenders.flops import Flops, FlopsByShape, count_flops
 from vestige.recommenders.t5 import PAD, Questions, T5Recommender
-from vestige.recommenders.torch_tools import Flops, autocast, count_flops, deterministic, step
+from vestige.recommenders.torch_tools import autocast, deterministic, step
 from vestige.recommenders.windows import mean_size
 from vestige_methods.dual_memory import losses, warm
 from vestige_methods.dual_memory.config import DualMemoryConfig
 from vestige_methods.dual_memory.layers import HEAD, known_layers, known_targets, targets_of_last_blocks
 from vestige_methods.dual_memory.model import DualMemoryModel, side_of
 from vestige_methods.dual_memory.router import (
-    FlopsByShape,
     Router,
     RouterReport,
     features_of,

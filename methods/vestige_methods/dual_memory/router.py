@@ -1,7 +1,6 @@
 """The router: p(forget | history) from activations of the frozen main memory."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from torch import nn
 from vestige.data.sequences import Sequences, offsets_of
 from vestige.errors import InputError
 from vestige.recommenders.contract import FloatArray
+from vestige.recommenders.flops import FlopsByShape
 from vestige.recommenders.t5 import PAD, T5Recommender
-from vestige.recommenders.torch_tools import Flops, count_flops
 from vestige_methods.dual_memory.config import DualMemoryConfig
 
 HELD_OUT = 0.25
@@ -292,7 +291,7 @@ def shortened(rows: Sequences, rng: np.random.Generator) -> Sequences:
 
 
 def features_of(
-    main: T5Recommender, histories: Sequences, layers: tuple[str, ...], counter: "FlopsByShape | None" = None
+    main: T5Recommender, histories: Sequences, layers: tuple[str, ...], counter: FlopsByShape | None = None
 ) -> torch.Tensor:
     """[queries, features] of the main memory, in scoring batches of histories that are about as long.
 
@@ -319,27 +318,6 @@ def features_of(
                 counter.run((*encoder.shape, *decoder.shape), ask)
     # Indexed out of inference mode, so that the router can be trained on the copy.
     return torch.cat(pieces)[torch.from_numpy(np.argsort(order)).to(main.device)]
-
-
-class FlopsByShape:
-    """Counts what many like pieces of work take, once for each shape, since counting takes longer than the work."""
-
-    def __init__(self) -> None:
-        self._seen: dict[tuple[int, ...], Flops] = {}
-        self._count = 0.0
-
-    def run(self, shape: tuple[int, ...], work: Callable[[], object]) -> None:
-        """Runs `work`, which takes as much as any other of this shape."""
-        if shape in self._seen:
-            work()
-        else:
-            self._seen[shape] = count_flops(work)
-        self._count += self._seen[shape].count
-
-    @property
-    def total(self) -> Flops:
-        """Of all that was run."""
-        return Flops(self._count, tuple(sorted({name for flops in self._seen.values() for name in flops.uncounted})))
 
 
 def save_router(router: Router, folder: Path, settings: dict[str, Any]) -> None:
