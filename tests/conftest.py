@@ -73,7 +73,7 @@ def environment(cache: Path, python_path: Path | None = None) -> dict[str, str]:
     """The environment of a command with its own cache."""
     env = {**os.environ, "VESTIGE_CACHE": str(cache), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
     if python_path is not None:
-        env["PYTHONPATH"] = str(python_path)
+        env["PYTHONPATH"] = os.pathsep.join([str(python_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     return env
 
 

@@ -253,6 +253,70 @@ def test_a_trial_that_fails_is_recorded_and_the_study_goes_on(made: Made, tmp_pa
     assert json.loads(file.read_bytes())["settings"] == {}
 
 
+def flops_of(cache: Path) -> dict[str, float]:
+    """Of every model in the store, by its key."""
+    found = [file for stage in ("train", "unlearn") for file in (cache / "store").glob(f"{stage}/*/manifest.json")]
+    return {file.parent.name: json.loads(file.read_bytes())["meta"]["cost"]["flops"] for file in found}
+
+
+def test_a_method_with_a_base_of_its_own_is_judged_by_its_own_kind_and_pays_for_it(made: Made, tmp_path: Path) -> None:
+    """It retrains, so where its base remembers it is faithful to its own gold whatever is set."""
+    board, cache, _, _ = made
+    before = flops_of(cache)
+    done = tune(board, tmp_path / "out", cache, "--method", "sisa", "--trials", 3)
+    assert done.returncode == 0, done.stderr
+    trials = json.loads((tmp_path / "out" / "tuning" / "sisa.json").read_bytes())["trials"]
+    assert trials[0]["settings"] == {"shards": 4, "partition": "random", "aggregation": "mean", "temperature": 0.1}
+    assert all(trial["fidelity"] > 0.5 and 0 < trial["utility"] <= 1 for trial in trials if trial["status"] == "ok")
+    assert trials[0]["status"] == "ok" and {trial["status"] for trial in trials} <= {"ok", "undefined"}
+    made_for_it = [flops for key, flops in flops_of(cache).items() if key not in before]
+    assert len(made_for_it) == 3 * 4  # base, gold, control, and what was unlearned
+    assert sum(trial["flops"] for trial in trials) == pytest.approx(sum(made_for_it))
+
+
+IDLE = """
+import vestige
+from vestige.methods import Unlearned
+from vestige.search import Float
+from vestige.specs import MethodSpec
+
+class Settings(vestige.Config):
+    rate: float = 1e-9
+
+@vestige.hookimpl
+def vestige_methods():
+    return [MethodSpec(name="idle", version="1", summary="Hardly learns.", factory="idle:Idle", config=Settings,
+                       search={"rate": Float(1e-9, 1e-8)}, own_base=True)]
+
+class Idle:
+    def __init__(self, config):
+        self.config = config
+
+    def recommender(self, maker):
+        model = maker.fresh()
+        model.config = model.config.model_copy(update={"learning_rate": self.config.rate})
+        return model
+
+    def load_recommender(self, folder, maker):
+        return maker.load(folder)
+
+    def unlearn(self, task):
+        return Unlearned(task.recommender)
+"""
+
+
+def test_an_own_base_that_remembers_nothing_has_no_score(made: Made, tmp_path: Path) -> None:
+    """The board's base does remember, which says nothing of this method's."""
+    board, cache, _, _ = made
+    site = plugin_package(tmp_path / "site", "idle", IDLE)
+    done = tune(board, tmp_path / "out", cache, "--method", "idle", "--trials", 2, python_path=site)
+    assert done.returncode == 1 and "every trial failed" in done.stdout, done.stderr
+    assert "trial 0: undefined: UNDEFINED: fidelity (base is not surely farther from gold" in done.stdout
+    study = json.loads((tmp_path / "out" / "tuning" / "idle.json").read_bytes())
+    assert [(trial["status"], trial["score"]) for trial in study["trials"]] == [("undefined", None)] * 2
+    assert study["best"] is None and study["seconds"] > 0
+
+
 def test_where_base_is_like_gold_no_trial_is_spent(tmp_path: Path) -> None:
     board = tmp_path / "tiny"
     board.mkdir()

@@ -42,9 +42,11 @@ class Trial(Base):
         number: From 0 on; 0 are the own settings: of the board's row, else of the preset, else of the method.
         settings: What was searched for, as it was set.
         score, fidelity, utility: Means over the seeds; None where the trial failed.
-        status: `ok`, `method_error`, `oom`, `timeout`, or `config_error`: the method's config refuses the settings.
-        seconds: That unlearning took on all seeds; of one that failed, until it did.
-        flops: Of unlearning, on all seeds; None where they were not counted.
+        status: `ok`, `method_error`, `oom`, `timeout`, `config_error`: the method's config refuses the settings, or
+            `undefined`: the base that the method trains with them remembers nothing that could be forgotten.
+        seconds: That unlearning took on all seeds, with the base, gold and control of a method that trains its own; of
+            one that failed, until it did.
+        flops: Of the same; None where they were not counted.
     """
 
     number: int

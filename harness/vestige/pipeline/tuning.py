@@ -230,18 +230,27 @@ def _cost(store: Store, model: Mapping[str, Any]) -> dict[str, Any]:
     return cost
 
 
+def _own_models(cell: Cell) -> list[dict[str, Any]]:
+    """What was made for a trial alone: its result and, where a method trains its own base, all roles of its own."""
+    roles = cell.job.payload["roles"].values()
+    return [cell.job.payload["subject"], *(model for model in roles if "board" in model)]
+
+
 def _scored(store: Store, cells: Sequence[Cell], number: int, settings: Mapping[str, Scalar]) -> Trial:
-    """A trial whose cells all have a result."""
+    """A trial whose cells all have a result; it has no score where a base of the method's own remembers nothing."""
     found = [_measured(store, cell) for cell in cells]
-    costs = [_cost(store, cell.job.payload["subject"]) for cell in cells]
+    costs = [_cost(store, model) for cell in cells for model in _own_models(cell)]
+    cost = {"seconds": sum(one["seconds"] for one in costs), "flops": _sum(one["flops"] for one in costs)}
+    missing = [of["tuning_score"]["note"] for of in found if of["tuning_score"]["value"] is None]
+    if missing:
+        return Trial(number=number, settings=dict(settings), status="undefined", message=missing[0], **cost)
     return Trial(
         number=number,
         settings=dict(settings),
         score=fmean(of["tuning_score"]["value"] for of in found),
         fidelity=fmean(of["tuning_fidelity"]["value"] for of in found),
         utility=fmean(of["tuning_utility"]["value"] for of in found),
-        seconds=sum(cost["seconds"] for cost in costs),
-        flops=_sum(cost["flops"] for cost in costs),
+        **cost,
     )
 
 

@@ -3,6 +3,7 @@
 from vestige.hookspecs import hookimpl
 from vestige.specs import MethodSpec
 from vestige_methods.sharding.config import SISA_PRESETS, AdapterShardsConfig, SISAConfig
+from vestige_methods.sharding.spaces import ADAPTER_SHARDS, SISA
 
 
 @hookimpl
@@ -17,6 +18,7 @@ def vestige_methods() -> list[MethodSpec]:
             config=SISAConfig,
             presets=SISA_PRESETS,
             own_base=True,
+            search=SISA,
         ),
         MethodSpec(
             name="adapter_shards",
@@ -25,5 +27,6 @@ def vestige_methods() -> list[MethodSpec]:
             factory="vestige_methods.sharding.adapter_shards:AdapterShards",
             config=AdapterShardsConfig,
             own_base=True,
+            search=ADAPTER_SHARDS,
         ),
     ]
