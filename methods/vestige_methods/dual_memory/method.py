@@ -18,7 +18,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -202,10 +202,13 @@ class _SideTraining:
         c = self.config
         s_f, m_f, s_r, m_r = self._logits(forgotten, retain)
         y_minus, y_r = forgotten.targets, retain.targets
-        # A term without weight costs nothing.
+        # A term without weight costs nothing, and what several terms ask for is made once.
+        log_s_f, log_m_f, log_s_r, log_m_r = (
+            cache(partial(torch.log_softmax, logits, dim=-1)) for logits in (s_f, m_f, s_r, m_r)
+        )
         forget: dict[str, tuple[float, Callable[[], torch.Tensor]]] = {
             "negative": (c.negative_weight, lambda: losses.negative_bce(s_f, y_minus)),
-            "unlikelihood": (c.unlikelihood_weight, lambda: losses.unlikelihood(s_f, y_minus)),
+            "unlikelihood": (c.unlikelihood_weight, lambda: losses.unlikelihood(log_s_f(), y_minus)),
             "pairwise": (
                 c.pairwise_weight,
                 lambda: losses.pairwise(s_f, m_f, y_minus, c.pairwise_margin, c.hard_neg_k),
@@ -217,20 +220,23 @@ class _SideTraining:
             ),
             "distillation": (
                 c.distill_weight,
-                lambda: losses.self_distillation(s_f, m_f, y_minus, c.distill_delta),
+                lambda: losses.self_distillation(log_s_f(), log_m_f(), y_minus, c.distill_delta),
             ),
-            "shift": (c.shift_weight, lambda: losses.log_prob_shift(s_f, m_f, y_minus, c.distill_delta)),
+            "shift": (
+                c.shift_weight,
+                lambda: losses.log_prob_shift(log_s_f(), log_m_f(), y_minus, c.distill_delta),
+            ),
         }
         terms = {name: term() for name, (weight, term) in forget.items() if weight}
         total = c.beta_weight * torch.stack([forget[name][0] * term for name, term in terms.items()]).sum()
         if c.alpha_weight:
             terms["positive"] = losses.positive_bce(s_f, y_plus)
-            terms["retained"] = losses.retained_cross_entropy(s_r, y_r)
+            terms["retained"] = losses.retained_cross_entropy(log_s_r(), y_r)
             total = total + c.alpha_weight * (terms["positive"] + terms["retained"])
         if c.kl_reg_weight:
-            terms["stability"] = losses.stability(s_r, m_r)
+            terms["stability"] = losses.stability(log_s_r(), log_m_r())
             if not c.kl_mask_forgotten:
-                terms["stability"] = terms["stability"] + losses.stability(s_f, m_f)
+                terms["stability"] = terms["stability"] + losses.stability(log_s_f(), log_m_f())
             total = total + c.kl_reg_weight * terms["stability"]
         return total, terms
 
