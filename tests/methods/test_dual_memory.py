@@ -1,5 +1,6 @@
 """Dual memory keeps its promises: main untouched, unrouted rows bit-identical, test items out of reach."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -224,6 +225,47 @@ def test_router_histories_hold_out_and_shorten() -> None:
     short = shortened(sequences([list(range(30))] * 50), rng)
     assert (short.lengths >= 1).all() and short.lengths.max() < 30
     assert all(short.row(i)[-1] == 29 for i in range(50))
+
+
+def test_a_history_that_must_be_recognised_is_never_shown_as_one_that_must_not() -> None:
+    """The latest interactions of a user all come after the same history, which is all that the user keeps."""
+    rng = np.random.default_rng(0)
+    short, long = list(range(40)), list(range(40, 90))
+    retained = sequences([short] * 80 + [long] * 40)
+    latest = sequences([long] * 120, list(range(80, 120)) * 3)
+    found = labelled_histories(retained, latest, False, 96, 4, rng)
+    rows = [(int(found.rows.users[row]), tuple(found.rows.row(row).tolist())) for row in range(len(found.rows))]
+
+    def those(chosen: np.ndarray) -> list[tuple[int, tuple[int, ...]]]:
+        return [rows[row] for row in np.flatnonzero(chosen)]
+
+    assert not set(those(found.forget)) & set(those(~found.forget))
+    # Each is trained on once, beside shortened copies, and judged: it is what will be asked.
+    for out in (False, True):
+        asked = [row for row in those(found.forget & (found.held_out == out)) if len(row[1]) == 50]
+        assert sorted(asked) == [(user, tuple(long)) for user in range(80, 120)]
+    assert found.weight[found.forget].sum() == pytest.approx(40)
+    # Of those who stay, what chooses the threshold was never trained on.
+    judged, trained = (set(those(~found.forget & (found.held_out == out))) for out in (True, False))
+    assert judged and not judged & trained
+
+
+def test_somebody_who_keeps_nothing_does_not_stop_the_others() -> None:
+    """Of a user who forgets everything there is no history to ask after; and no positive is a forgotten item."""
+    task = task_for("interactions")
+    user = task.forget_sequences.users[0]
+    first = slice(0, int(task.forget_sequences.lengths[0]))
+    mask = task.forget_mask.copy()
+    mask[first] = True
+    asked = np.flatnonzero(task.forget.users != user)
+    everything = replace(task, forget_mask=mask, forget=task.forget.take(asked))
+    assert DualMemory(QUICK.model_copy(update={"epochs": 1})).unlearn(everything).notes["steps"] > 0
+    pools = _positive_pools(everything, 3)
+    assert pools.lengths[0] == 0 and (pools.lengths[1:] > 0).all()
+    row_of = np.repeat(np.arange(len(pools)), task.forget_sequences.lengths)
+    for row in range(1, len(pools)):
+        forgotten = set(task.forget_sequences.items[mask & (row_of == row)].tolist())
+        assert not set(pools.row(row).tolist()) & forgotten
 
 
 def test_finetune_moves_and_retrain_starts_anew() -> None:

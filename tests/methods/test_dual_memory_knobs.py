@@ -3,16 +3,17 @@
 import copy
 import hashlib
 import json
+import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pydantic
 import pytest
 import torch
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors.torch import load_file
-from transformers import T5ForConditionalGeneration
+from transformers import T5Config, T5ForConditionalGeneration
 
 from tests.methods.test_dual_memory import CATALOGUE, TINY, task_for
 from vestige import plugins
@@ -23,7 +24,8 @@ from vestige.recommenders.t5 import FIRST_ITEM, T5Recommender
 from vestige_methods.dual_memory import losses
 from vestige_methods.dual_memory.config import PRESETS, DualMemoryConfig, folder_checksum
 from vestige_methods.dual_memory.layers import known_targets
-from vestige_methods.dual_memory.method import DualMemory
+from vestige_methods.dual_memory.method import DualMemory, _SideTraining
+from vestige_methods.dual_memory.model import side_of
 
 # Every loss has a weight, so that every margin counts; few and large steps.
 ALL = {
@@ -166,6 +168,12 @@ def test_presets_are_the_published_ones() -> None:
         config = made[name]
         assert (config.negative_weight, config.distill_weight, config.kl_mask_forgotten) == (1, 0, True)
         assert (config.freeze_lm_head, config.patience, config.routing) == (True, 0, "hard")
+    told = ("epochs", "batch_size", "lr", "lora_r", "hard_neg_k", "topk_penalty_weight", "topk_k", "topk_margin")
+    assert [getattr(made["published"], name) for name in told] == [28, 256, 5e-4, 16, 50, 1.5, 100, 0.4]
+    absolute = ("abs_suppression_weight", "abs_suppression_margin")
+    assert [getattr(made["published"], name) for name in absolute] == [3.0, 3.5]
+    assert [getattr(made["e2_strong"], name) for name in absolute] == [1.5, 3.0]
+    assert made["e1_stable"].abs_suppression_weight == 0
     assert DualMemoryConfig(**{**PRESETS["published"], "beta_weight": 7.0}).beta_weight == 7
 
 
@@ -206,13 +214,17 @@ def test_a_warm_start_for_another_base_or_shape_is_one_sentence(task: Task, save
         assert "\n" not in str(caught.value)
 
 
-def test_another_start_is_another_configuration(saved: tuple[Path, Unlearned], tmp_path: Path) -> None:
+def test_another_start_is_another_configuration(task: Task, saved: tuple[Path, Unlearned], tmp_path: Path) -> None:
     folder, _ = saved
     config = DualMemoryConfig(warm_start=str(folder))
     assert config.warm_start_sha256 == folder_checksum(folder)
     assert DualMemoryConfig(**config.model_dump()) == config
-    with pytest.raises(pydantic.ValidationError, match="another checksum"):
-        DualMemoryConfig(warm_start=str(folder), warm_start_sha256="0" * 64)
+    other = DualMemoryConfig(warm_start=str(folder), warm_start_sha256="0" * 64)
+    with pytest.raises(InputError, match="another checksum than is asked for"):
+        DualMemory(other).unlearn(task)
+    # What was made of it long ago stays readable, wherever it is now.
+    gone = DualMemoryConfig(warm_start=str(tmp_path / "gone"), warm_start_sha256="0" * 64)
+    assert gone.warm_start_sha256 == "0" * 64
 
 
 def test_an_adapter_on_the_output_head_comes_back_too(task: Task, tmp_path: Path) -> None:
@@ -223,6 +235,93 @@ def test_an_adapter_on_the_output_head_comes_back_too(task: Task, tmp_path: Path
     assert np.array_equal(again.side.score(histories), model.side.score(histories))
     names = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
     assert all("lora_" in name for name in names)  # nothing of the base's own weights is saved with it
+
+
+def damaged(folder: Path, file: str, content: bytes | None) -> Path:
+    place = folder / file
+    if content is None:
+        place.unlink()
+    else:
+        place.write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("router.safetensors", b"cut", "the router cannot be read"),
+        ("router.json", b"{", "the router cannot be read"),
+        ("router.json", b'{"threshold": 0.5, "layers": ["encoder"], "routing": "harrd"}', "the router cannot be read"),
+        ("router.json", b'{"threshold": 0.5, "layers": ["encoder.9"], "routing": "hard"}', "unknown layer 'encoder.9'"),
+        ("adapter/adapter_model.safetensors", b"cut", "the adapter cannot be read"),
+        ("adapter/adapter_model.safetensors", None, "adapter_model.safetensors is missing"),
+        ("adapter/adapter_config.json", None, "adapter_config.json is missing"),
+        ("adapter/adapter_config.json", b"{", "the adapter cannot be read"),
+        ("dual_memory.json", b"[]", "this is no dual memory"),
+    ],
+)
+def test_a_damaged_artifact_is_one_sentence(
+    task: Task, saved: tuple[Path, Unlearned], tmp_path: Path, file: str, content: bytes | None, message: str
+) -> None:
+    folder = damaged(Path(shutil.copytree(saved[0], tmp_path / "damaged")), file, content)
+    with pytest.raises(InputError, match=message) as caught:
+        DualMemory(DualMemoryConfig()).load(folder, copy.deepcopy(task.recommender))
+    assert "\n" not in str(caught.value)
+    if file != "adapter/adapter_config.json":
+        with pytest.raises(InputError):
+            unlearn(task, warm_start=str(folder))
+
+
+def test_the_wi_of_a_gated_t5_are_both() -> None:
+    module = copy.deepcopy(T5Recommender(TINY, CATALOGUE))
+    module.module = T5ForConditionalGeneration(
+        T5Config(
+            vocab_size=50, d_model=16, d_ff=32, num_layers=1, num_heads=2, d_kv=8, feed_forward_proj="gated-gelu",
+            decoder_start_token_id=0,
+        )
+    )  # fmt: skip
+    ends = [name.rpartition(".")[2] for name in known_targets(module, ("wi", "wo"))]
+    assert sorted(ends) == ["wi_0", "wi_1", "wo"]
+    with pytest.raises(InputError, match="unknown layer 'wj'"):
+        known_targets(module, ("wj",))
+
+
+def test_the_total_is_the_terms_by_their_weights(task: Task) -> None:
+    """α retention + β forgetting + γ stability, each of its own samples."""
+    # The side differs from main, so that no term is 0 by chance.
+    settings = {**ALL, "freeze_lm_head": False, "lora_blocks": 1, "shift_weight": 0.7, "distill_delta": 0.4}
+    weights = {"negative": 1.1, "unlikelihood": 1.3, "pairwise": 0.6, "topk_penalty": 0.9, "abs_suppression": 1.7}
+    settings |= {f"{name}_weight": weight for name, weight in weights.items()}
+    for masked in (True, False):
+        config = DualMemoryConfig(**{**settings, "alpha_weight": 2.0, "beta_weight": 3.0, "kl_reg_weight": 5.0,
+                                     "kl_mask_forgotten": masked})  # fmt: skip
+        main = copy.deepcopy(task.recommender)
+        side = side_of(main, copy.deepcopy(main.module))
+        with torch.no_grad():
+            for parameter in side.module.decoder.parameters():
+                parameter.mul_(1.1)
+        training = _SideTraining(config, task, main, side)
+        forgotten, positives = training._forget_batch(np.arange(4))
+        retain = training._retain_batch()
+        total, terms = training._loss(forgotten, positives, retain)
+        s_f, m_f, s_r, m_r = training._logits(forgotten, retain)
+        log = partial(torch.log_softmax, dim=-1)
+        y = forgotten.targets
+        expected = 2.0 * (losses.positive_bce(s_f, positives) + losses.retained_cross_entropy(log(s_r), retain.targets))
+        expected += 3.0 * (
+            1.1 * losses.negative_bce(s_f, y)
+            + 1.3 * losses.unlikelihood(log(s_f), y)
+            + 0.6 * losses.pairwise(s_f, m_f, y, config.pairwise_margin, config.hard_neg_k)
+            + 0.9 * losses.topk_penalty(s_f, y, config.topk_margin, config.topk_k)
+            + 1.7 * losses.absolute_suppression(s_f, y, config.abs_suppression_margin)
+            + 1.0 * losses.self_distillation(log(s_f), log(m_f), y, 0.4)
+            + 0.7 * losses.log_prob_shift(log(s_f), log(m_f), y, 0.4)
+        )
+        still = losses.stability(log(s_r), log(m_r))
+        away = losses.stability(log(s_f), log(m_f))
+        assert min(float(still), float(away), *(float(term) for term in terms.values())) > 0
+        expected += 5.0 * (still if masked else still + away)
+        assert float(total) == pytest.approx(float(expected), rel=1e-5)
 
 
 # -- what answers ---------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ class DualMemoryConfig(Config):
         lora_r, lora_alpha, lora_dropout: Of the adapter.
         lora_blocks: The feed-forward `wi` of so many last decoder blocks carry it, unless there are `lora_targets`.
         lora_targets: Linear layers of the decoder that carry it, by their name in T5 or its end, as in
-            `SelfAttention.q` or `decoder.block.1.layer.2.DenseReluDense.wi`.
+            `SelfAttention.q` or `decoder.block.1.layer.2.DenseReluDense.wi`; where T5 is gated, `wi` is both of its.
         positives: Nearest retained users from whom a forgotten user's positives are drawn.
         router_hidden, router_dropout, router_lr, router_weight_decay, router_epochs, router_batch_size: Of the router.
         router_layers: Which activations of the main memory it sees, averaged over the history: `encoder` and `decoder`
@@ -106,13 +106,14 @@ class DualMemoryConfig(Config):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _warm(cls, values: Any) -> Any:
-        """Fills in the checksum of what `warm_start` holds; one that is given must be right."""
+        """Fills in the checksum of what `warm_start` holds; one that is given is asked for when it is read, since the
+        settings of what was made of it long ago must stay readable.
+        """
         if not isinstance(values, Mapping) or not isinstance(values.get("warm_start"), str):
             return values
-        found = folder_checksum(Path(values["warm_start"]).expanduser())
-        if values.get("warm_start_sha256") not in (None, found):
-            raise ValueError(f"warm_start: what lies in {values['warm_start']} has another checksum than is asked for")
-        return {**values, "warm_start_sha256": found}
+        if values.get("warm_start_sha256") is not None:
+            return values
+        return {**values, "warm_start_sha256": folder_checksum(Path(values["warm_start"]).expanduser())}
 
     @pydantic.model_validator(mode="after")
     def _something_to_train(self) -> "DualMemoryConfig":

@@ -28,7 +28,7 @@ def known_targets(main: T5Recommender, names: tuple[str, ...]) -> list[str]:
     linear = [*_linear(main), HEAD]
     found: dict[str, None] = {}
     for name in names:
-        fit = [layer for layer in linear if layer == name or layer.endswith(f".{name}")]
+        fit = [layer for layer in linear if _means(name, layer)]
         if not fit:
             if name.startswith("encoder."):
                 raise InputError(
@@ -39,6 +39,12 @@ def known_targets(main: T5Recommender, names: tuple[str, ...]) -> list[str]:
             raise unknown("layer", name, linear if name.count(".") > 1 else ends, "lora_targets")
         found.update(dict.fromkeys(fit))
     return list(found)
+
+
+def _means(name: str, layer: str) -> bool:
+    """Whether a name is a layer's, or its end; the `wi` of a gated T5 are `wi_0` and `wi_1`."""
+    alike = (layer, layer.removesuffix("_0").removesuffix("_1")) if name.endswith("wi") else (layer,)
+    return any(one == name or one.endswith(f".{name}") for one in alike)
 
 
 def known_layers(main: T5Recommender, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch.nn import functional
 
-from vestige.data.sequences import IntArray, Sequences, offsets_of
+from vestige.data.sequences import BoolArray, IntArray, Sequences, offsets_of
 from vestige.data.views import jaccard
 from vestige.errors import InputError
 from vestige.methods import Task, Unlearned
@@ -69,9 +69,8 @@ class DualMemory:
         for parameter in main.module.parameters():
             parameter.requires_grad_(False)
         adapter = get_peft_model(copy.deepcopy(main.module), self._lora(main))
-        earlier = None
-        if self.config.warm_start is not None:
-            earlier = warm.read(Path(self.config.warm_start).expanduser(), main, layers)
+        earlier = warm.read(self.config, main, layers)
+        if earlier is not None:
             warm.start_adapter(adapter, earlier)
         trained = _SideTraining(self.config, task, main, side_of(main, adapter.base_model.model)).run()
         router, report, router_flops = self._router(task, main, earlier)
@@ -340,28 +339,32 @@ class _EarlyStop:
 
 
 def _positive_pools(task: Task, nearest: int) -> Sequences:
-    """For each row of `forget_sequences` the items that are positives for its user; never empty."""
+    """For each row of `forget_sequences` the items that are positives for its user; only of one who kept nothing, and
+    so has no history to be asked about, there may be none.
+    """
     forget, retained = task.forget_sequences, task.retained
-    if task.kind == "interactions":
-        keep = ~task.forget_mask
-        row_of = np.repeat(np.arange(len(forget)), forget.lengths)
-        own = Sequences(forget.items[keep], offsets_of(np.bincount(row_of[keep], minlength=len(forget))), forget.users)
-        if (own.lengths > 0).all():
-            return own
-        raise InputError("dual_memory needs at least one retained training interaction of every affected user.")
-    similar = jaccard(forget, retained, len(task.catalogue))
-    near = np.argsort(-similar, axis=1, kind="stable")[:, :nearest]
-    picked = retained.take(near.ravel())
-    sizes = picked.lengths.reshape(near.shape).sum(axis=1)
-    pools = Sequences(picked.items, offsets_of(sizes), forget.users)
-    # What the user had is to be forgotten, so it is no positive, unless nothing else is left.
-    had = np.zeros((len(forget), len(task.catalogue)), dtype=np.bool_)
-    had[np.repeat(np.arange(len(forget)), forget.lengths), forget.items] = True
+    row_of = np.repeat(np.arange(len(forget)), forget.lengths)
+    # What is to be forgotten is no positive, unless nothing else is left.
+    forgotten = np.zeros((len(forget), len(task.catalogue)), dtype=np.bool_)
+    forgotten[row_of[task.forget_mask], forget.items[task.forget_mask]] = True
+    if task.kind == "users":
+        similar = jaccard(forget, retained, len(task.catalogue))
+        near = np.argsort(-similar, axis=1, kind="stable")[:, :nearest]
+        picked = retained.take(near.ravel())
+        sizes = picked.lengths.reshape(near.shape).sum(axis=1)
+        pools = Sequences(picked.items, offsets_of(sizes), forget.users)
+    else:
+        pools = _only(forget, ~task.forget_mask)
     row_of = np.repeat(np.arange(len(pools)), pools.lengths)
-    fresh = ~had[row_of, pools.items]
+    fresh = ~forgotten[row_of, pools.items]
     some = np.bincount(row_of[fresh], minlength=len(pools)) > 0
-    keep = fresh | ~some[row_of]
-    return Sequences(pools.items[keep], offsets_of(np.bincount(row_of[keep], minlength=len(pools))), pools.users)
+    return _only(pools, fresh | ~some[row_of])
+
+
+def _only(rows: Sequences, keep: BoolArray) -> Sequences:
+    """The rows with only some of their items; `keep` is bool [items]."""
+    row_of = np.repeat(np.arange(len(rows)), rows.lengths)
+    return Sequences(rows.items[keep], offsets_of(np.bincount(row_of[keep], minlength=len(rows))), rows.users)
 
 
 def _t5(recommender: Recommender) -> T5Recommender:

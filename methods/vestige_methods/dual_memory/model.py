@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from peft import PeftModel
+from safetensors import SafetensorError
 
 from vestige.data.sequences import Sequences
 from vestige.errors import InputError
@@ -18,6 +19,8 @@ from vestige.recommenders.torch_tools import autocast
 from vestige_methods.dual_memory import router as routing
 
 ADAPTER, ABOUT = "adapter", "dual_memory.json"
+
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 def side_of(main: T5Recommender, module: Any) -> T5Recommender:
@@ -117,11 +120,17 @@ class DualMemoryModel:
             twin: The base once more; it receives the adapter.
 
         Raises:
-            InputError: The folder is no dual memory, or belongs to another base.
+            InputError: The folder is no dual memory, is damaged, or belongs to another base.
         """
         check_base(folder, main)
-        adapter = PeftModel.from_pretrained(twin.module, str(folder / ADAPTER))
-        router, threshold, layers, mode = routing.load_router(folder, main.device)
+        router, threshold, layers, mode = routing.load_router(folder, main)
+        for file in ADAPTER_FILES:  # what is missing here would be looked for on the hub
+            if not (folder / ADAPTER / file).is_file():
+                raise InputError(f"{folder}: its adapter is incomplete ({ADAPTER}/{file} is missing).")
+        try:
+            adapter = PeftModel.from_pretrained(twin.module, str(folder / ADAPTER))
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            raise InputError(f"{folder}: the adapter cannot be read ({str(error).splitlines()[0]}).") from error
         return cls(main, adapter.eval(), router, threshold, layers, mode)
 
 
@@ -135,7 +144,9 @@ def check_base(folder: Path, main: T5Recommender) -> None:
         about = json.loads((folder / ABOUT).read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: this is no dual memory ({ABOUT} cannot be read).") from error
-    if about.get("base_sha256") != weights_checksum(main.module):
+    if not isinstance(about, dict) or about.get("base_sha256") is None:
+        raise InputError(f"{folder}: this is no dual memory ({ABOUT} does not say which base it belongs to).")
+    if about["base_sha256"] != weights_checksum(main.module):
         raise InputError(f"{folder}: this dual memory belongs to another base than the one that was given.")
 
 

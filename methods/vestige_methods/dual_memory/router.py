@@ -3,20 +3,23 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from vestige.configs import Config
 from vestige.data.sequences import Sequences, offsets_of
 from vestige.errors import InputError
 from vestige.recommenders.contract import FloatArray
 from vestige.recommenders.flops import FlopsByShape
 from vestige.recommenders.t5 import PAD, T5Recommender
 from vestige_methods.dual_memory.config import DualMemoryConfig
+from vestige_methods.dual_memory.layers import known_layers
 
 HELD_OUT = 0.25
 """Share of the histories that choose the threshold."""
@@ -101,7 +104,7 @@ class RouterReport:
 
     Attributes:
         threshold: p at or above it goes to the side memory.
-        precision, recall: On the held-out histories.
+        precision, recall: On the held-out histories; see `labelled_histories` for what these are.
         retained_share: The share of held-out retained histories that are routed.
         reached: Whether the target precision was reached.
     """
@@ -220,35 +223,58 @@ def labelled_histories(
     to choose the threshold. To those for training come shortened copies of a quarter of them, truncated or sampled, so
     that a shortened history is still recognised.
 
+    Where single interactions are forgotten, the histories before them are the very questions that must be recognised,
+    and say nothing of one another: all are trained on, and stand beside the held-out retained ones where the threshold
+    is chosen. A retained prefix that is such a history (as a user's whole retained sequence is, of whom the latest
+    interactions are forgotten) is left out: no router could tell it from itself.
+
     Args:
         retained, forget: Training sequences.
         whole: `forget` holds the sequences of whole users, of whom every prefix is to be recognised. Otherwise it holds
-            one complete history for each forgotten interaction, used as it is.
+            one complete history for each forgotten interaction, a prefix of its user's retained sequence.
         per_forgotten, per_retained: Prefixes of a user. Of the forgotten each is a question that will be asked; of the
             retained, who are many, a few of each show as much.
     """
-    forget_rows = prefixes(forget, per_forgotten, rng) if whole else forget
+    forget_rows = prefixes(forget, per_forgotten, rng) if whole else _distinct(forget)
     retained_rows = prefixes(retained, per_retained, rng)
-    held_f, held_r = (_held_out(len(rows), rng) for rows in (forget_rows, retained_rows))
-    # Natural prevalence: every user counts alike, however many histories there are of them.
-    weight_f, weight_r = _user_weights(forget_rows, held_f), _user_weights(retained_rows, held_r)
+    if not whole:
+        retained_rows = retained_rows.take(np.flatnonzero(~np.isin(_names(retained_rows), _names(forget_rows))))
+    held_f = _held_out(len(forget_rows), rng) if whole else np.zeros(len(forget_rows), dtype=np.bool_)
+    held_r = _held_out(len(retained_rows), rng)
+    judged = forget_rows.take(np.zeros(0, dtype=np.int64) if whole else np.arange(len(forget_rows)))
     short_f, short_r = (
         shortened(rows.take(np.flatnonzero(~held & (rng.random(len(rows)) < SHORTENED))), rng)
         for rows, held in ((forget_rows, held_f), (retained_rows, held_r))
     )
-    pieces = [forget_rows, short_f, retained_rows, short_r]
+    # Natural prevalence: every user counts alike, however many histories there are of them.
+    weighed = [
+        (forget_rows, held_f),
+        (short_f, np.zeros(len(short_f), dtype=np.bool_)),
+        (judged, np.ones(len(judged), dtype=np.bool_)),
+        (retained_rows, held_r),
+        (short_r, np.zeros(len(short_r), dtype=np.bool_)),
+    ]
     rows = Sequences(
-        np.concatenate([piece.items for piece in pieces]),
-        offsets_of(np.concatenate([piece.lengths for piece in pieces])),
-        np.concatenate([piece.users for piece in pieces]),
+        np.concatenate([piece.items for piece, _ in weighed]),
+        offsets_of(np.concatenate([piece.lengths for piece, _ in weighed])),
+        np.concatenate([piece.users for piece, _ in weighed]),
     )
-    none_f, none_r = (np.zeros(len(piece), dtype=np.bool_) for piece in (short_f, short_r))
     return Histories(
         rows=rows,
-        forget=np.arange(len(rows)) < len(forget_rows) + len(short_f),
-        held_out=np.concatenate([held_f, none_f, held_r, none_r]),
-        weight=np.concatenate([weight_f, none_f, weight_r, none_r]),
+        forget=np.arange(len(rows)) < len(forget_rows) + len(short_f) + len(judged),
+        held_out=np.concatenate([held for _, held in weighed]),
+        weight=np.concatenate([_user_weights(piece, held) for piece, held in weighed]),
     )
+
+
+def _names(prefixes_of_users: Sequences) -> npt.NDArray[np.int64]:
+    """int64 [rows]: equal for the same prefix of the same user, and for nothing else."""
+    return (prefixes_of_users.users.astype(np.int64) << 32) + prefixes_of_users.lengths
+
+
+def _distinct(rows: Sequences) -> Sequences:
+    """Every prefix once."""
+    return rows.take(np.sort(np.unique(_names(rows), return_index=True)[1]))
 
 
 def _held_out(rows: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
@@ -260,7 +286,7 @@ def _held_out(rows: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
 
 
 def _user_weights(rows: Sequences, held_out: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Of the held-out rows: the same in sum for every user who has one, and as many in all as there are users."""
+    """0 but of held-out rows: the same in sum for every user who has one, and as many in all as there are users."""
     users, index = np.unique(rows.users, return_inverse=True)
     held = np.bincount(index[held_out], minlength=len(users))
     weights = np.where(held_out, 1.0 / np.maximum(held, 1)[index], 0.0)
@@ -326,23 +352,27 @@ def save_router(router: Router, folder: Path, settings: dict[str, Any]) -> None:
     (folder / SETTINGS).write_text(json.dumps(settings, indent=1))
 
 
-def load_router(folder: Path, device: str) -> tuple[Router, float, tuple[str, ...], str]:
-    """The router, its threshold, the layers it sees, and the routing.
+def load_router(folder: Path, main: T5Recommender) -> tuple[Router, float, tuple[str, ...], str]:
+    """The router for this main memory, its threshold, the layers it sees, and the routing.
 
     Raises:
         InputError: A file is missing or does not fit.
     """
     try:
-        settings = json.loads((folder / SETTINGS).read_bytes())
-        weights = load_file(folder / WEIGHTS, device=device)
+        settings = _Settings.model_validate_json((folder / SETTINGS).read_bytes())
+        weights = load_file(folder / WEIGHTS, device=main.device)
+        layers = known_layers(main, settings.layers)
         hidden = len(weights["layers.0.bias"])
         router = Router(len(weights["mean"]), hidden, 0.0)
         router.load_state_dict(weights)
-        return (
-            router.to(device).eval(),
-            float(settings["threshold"]),
-            tuple(settings["layers"]),
-            str(settings["routing"]),
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise InputError(f"{folder}: the router cannot be read ({error}).") from error
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, InputError) as error:
+        raise InputError(f"{folder}: the router cannot be read ({str(error).splitlines()[0]}).") from error
+    return router.to(main.device).eval(), settings.threshold, layers, settings.routing
+
+
+class _Settings(Config):
+    """`router.json`."""
+
+    threshold: float
+    layers: tuple[str, ...]
+    routing: Literal["hard", "soft"]

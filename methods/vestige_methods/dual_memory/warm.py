@@ -6,10 +6,12 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from vestige.errors import InputError
 from vestige.recommenders.t5 import T5Recommender
+from vestige_methods.dual_memory.config import DualMemoryConfig, folder_checksum
 from vestige_methods.dual_memory.model import ADAPTER, check_base
 from vestige_methods.dual_memory.router import Router, load_router
 
@@ -31,19 +33,25 @@ class Earlier:
     router: Router
 
 
-def read(folder: Path, main: T5Recommender, layers: tuple[str, ...]) -> Earlier:
-    """Reads what `DualMemoryModel.save` wrote.
+def read(config: DualMemoryConfig, main: T5Recommender, layers: tuple[str, ...]) -> Earlier | None:
+    """What `DualMemoryModel.save` wrote into the folder that the config names; None where it names none.
 
     Raises:
-        InputError: It is no dual memory, belongs to another base, or its router sees other layers.
+        InputError: It is no dual memory, is another one than the config was made for, belongs to another base, or its
+            router sees other layers.
     """
+    if config.warm_start is None:
+        return None
+    folder = Path(config.warm_start).expanduser()
+    if folder_checksum(folder) != config.warm_start_sha256:
+        raise InputError(f"warm_start: what lies in {folder} has another checksum than is asked for.")
     check_base(folder, main)
-    router, _, seen, _ = load_router(folder, main.device)
+    router, _, seen, _ = load_router(folder, main)
     if seen != layers:
         raise InputError(f"{folder}: its router sees {', '.join(seen)}; give router_layers = {list(seen)}.")
     try:
         weights = load_file(folder / ADAPTER / ADAPTER_WEIGHTS, device=main.device)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"{folder}: the adapter cannot be read ({error}).") from error
     return Earlier(folder, weights, router)
 
