@@ -45,7 +45,7 @@ class Task:
         budget: What the base cost.
         progress: To be called now and then.
         fresh: Makes an untrained recommender of the same configuration (and of the same method, where that trains its
-            own base).
+            own base); its first weights are the same each time, or those of the checkpoint it starts from.
     """
 
     kind: Kind

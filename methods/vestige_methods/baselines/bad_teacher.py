@@ -4,6 +4,7 @@
 
 Chundawat et al., "Can Bad Teaching Induce Forgetting? Unlearning in Deep Networks Using an Incompetent Teacher",
 AAAI 2023 (arXiv 2205.08096). An untrained teacher is nearly uniform; gold is not, so the forgotten stand out.
+Where the recommender starts from a checkpoint, the checkpoint is the teacher.
 """
 
 import torch

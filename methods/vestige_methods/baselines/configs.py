@@ -26,7 +26,7 @@ class DescentConfig(Config):
 
 
 class GradientAscentConfig(DescentConfig):
-    """`rise`: nats by which the forgotten transitions' cross-entropy must grow for the ascent to stop."""
+    """`rise`: nats by which a batch of forgotten transitions must have become less likely for the ascent to stop."""
 
     learning_rate: float = pydantic.Field(1e-4, gt=0)
     rise: float = pydantic.Field(0.5, gt=0)
@@ -47,7 +47,7 @@ class NPOConfig(DescentConfig):
 
 
 class SimNPOConfig(NPOConfig):
-    """`margin`: log-probability, a token, under which a transition counts as forgotten."""
+    """`margin` (γ): a transition counts as forgotten where its log-probability is under −γ/β."""
 
     margin: float = pydantic.Field(0.0, ge=0)
 
@@ -75,6 +75,8 @@ class BadTeacherConfig(DescentConfig):
 
 class ScrubConfig(DescentConfig):
     """`max_steps`: of `steps`, so many begin with a step that drives the model away on F.
+
+    These stand in the first half of all steps, so that the other half repairs.
 
     `distil`: weight of the divergence from the original on R, beside `retain_weight` of the cross-entropy.
     """

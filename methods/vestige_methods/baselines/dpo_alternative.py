@@ -2,23 +2,23 @@
 
     minimise mean_F −(2/β) log σ(β [log p_θ(y⁺)/p_o(y⁺) − log p_θ(y⁻)/p_o(y⁻)]) + α CE_r
 
-y⁻ is the forgotten item, y⁺ one that the user keeps, or one drawn from all that is retained. Rafailov et al.,
+y⁻ is the forgotten item, y⁺ one that the same user keeps, or one drawn from all that is retained. Rafailov et al.,
 "Direct Preference Optimization", NeurIPS 2023 (arXiv 2305.18290); for forgetting in Maini et al., "TOFU" (arXiv
 2401.06121) and, with several alternatives, AltPO (Mekala et al., COLING 2025, arXiv 2409.13474). It writes a new
 answer where there should be none.
 """
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn.functional import logsigmoid
 
+from vestige.data.sequences import IntArray, Sequences, offsets_of
 from vestige.errors import InputError
 from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Transitions
 from vestige.recommenders.gradients import frozen
 from vestige_methods.baselines.configs import DPOConfig
-from vestige_methods.baselines.loop import ce, descend, differentiable
+from vestige_methods.baselines.loop import Batches, ce, descend, differentiable
 
 
 class DPOAlternative:
@@ -38,11 +38,14 @@ class DPOAlternative:
             raise InputError(
                 "alternative = 'own' needs items that users keep, but whole users are forgotten; use 'any'."
             )
-        original = frozen(model)
+        original, batches = frozen(model), Batches(model, task, c.batch_size)
         rng = np.random.default_rng(task.seed)
+        pools = _pools(task, own=c.alternative == "own")
 
         def loss(forget: Transitions, retain: Transitions) -> torch.Tensor:
-            better = torch.from_numpy(self._alternatives(task, forget, rng)).to(forget.targets.device)
+            pool = batches.asked_by if c.alternative == "own" else np.zeros(len(forget), dtype=np.int64)
+            better = alternatives(pools, pool, forget.targets.cpu().numpy(), len(task.catalogue), rng)
+            better = torch.from_numpy(better).to(forget.targets.device)
             with torch.no_grad():
                 before = torch.log_softmax(original.logits(forget), dim=-1)
             now = torch.log_softmax(model.logits(forget), dim=-1)
@@ -50,17 +53,34 @@ class DPOAlternative:
             preferred = logsigmoid(c.beta * (gained[:, 0] - gained[:, 1]))
             return -(2 / c.beta) * preferred.mean() + c.retain_weight * ce(model, retain)
 
-        return descend(task, model, c, loss)
+        return descend(task, model, c, loss, batches=batches)
 
-    def _alternatives(self, task: Task, forget: Transitions, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-        """int64 [transitions]: an item each that is not the forgotten one."""
-        pool = task.retained.items
-        if self.config.alternative == "own":
-            pool = task.forget_sequences.items[~task.forget_mask]
-        drawn = rng.choice(pool, size=(4, len(forget))).astype(np.int64)
-        same = drawn == forget.targets.cpu().numpy()
-        # The first of four draws that differs; where all are the same (hardly ever), the next item of the catalogue.
-        first = same.argmin(axis=0)
-        chosen = drawn[first, np.arange(len(forget))]
-        better: npt.NDArray[np.int64] = np.where(same.all(axis=0), (chosen + 1) % len(task.catalogue), chosen)
-        return better
+
+def alternatives(
+    pools: Sequences, pool: IntArray, targets: IntArray, n_items: int, rng: np.random.Generator
+) -> IntArray:
+    """int64 [transitions]: an item each from a pool that is not the target.
+
+    Args:
+        pools: Items to draw from; the pools that are drawn from hold some.
+        pool: int64 [transitions], whose number each is drawn from.
+        targets: int64 [transitions].
+        n_items: Of the catalogue.
+        rng: Draws.
+    """
+    place = (rng.random((4, len(targets))) * pools.lengths[pool]).astype(np.int64)
+    drawn = pools.items[pools.offsets[pool] + place].astype(np.int64)
+    same = drawn == targets
+    # The first of four draws that differs; where all are the same (hardly ever), the next item of the catalogue.
+    chosen = drawn[same.argmin(axis=0), np.arange(len(targets))]
+    better: IntArray = np.where(same.all(axis=0), (chosen + 1) % n_items, chosen)
+    return better
+
+
+def _pools(task: Task, own: bool) -> Sequences:
+    """What each row of `forget_sequences` keeps; or one pool of all that is retained."""
+    if not own:
+        return Sequences(task.retained.items, np.asarray([0, len(task.retained.items)]), np.zeros(1, dtype=np.int32))
+    kept, rows = ~task.forget_mask, task.forget_sequences
+    row_of = np.repeat(np.arange(len(rows)), rows.lengths)
+    return Sequences(rows.items[kept], offsets_of(np.bincount(row_of[kept], minlength=len(rows))), rows.users)

@@ -52,13 +52,20 @@ class Batches:
     def __init__(self, model: Differentiable, task: Task, size: int) -> None:
         self._model, self._task, self._size = model, task, size
         self._rng = np.random.default_rng(task.seed)
+        self.asked_by = np.zeros(0, dtype=np.int64)
+        """int64 [transitions] of the last batch of F: the rows of `forget_sequences` whose users it asks for."""
 
     def forget(self) -> Transitions:
         """A batch of F."""
         if self._task.kind == "users":
             rows = self._draw(len(self._task.forget_sequences))
-            return self._model.transitions(self._task.forget_sequences.take(rows), self._rng)
-        return self._model.transitions_of(self._task.forget.take(self._draw(len(self._task.forget))))
+            found = self._model.transitions(self._task.forget_sequences.take(rows), self._rng)
+        else:
+            queries = self._task.forget.take(self._draw(len(self._task.forget)))
+            rows = np.searchsorted(self._task.forget_sequences.users, queries.users)
+            found = self._model.transitions_of(queries)
+        self.asked_by = rows[found.rows.cpu().numpy()]
+        return found
 
     def retain(self) -> Transitions:
         """A batch of R."""
@@ -78,13 +85,15 @@ def descend(
     stop: Callable[[], bool] = lambda: False,
     notes: Mapping[str, float] | None = None,
     extra: Flops | None = None,
+    batches: Batches | None = None,
 ) -> Unlearned:
     """Descends on `loss` with AdamW for `config.steps`, or until `stop`.
 
     Args:
         answers: What is handed back; the task's recommender unless given.
         stop: Asked after each step.
-        notes, extra: What the method noted and spent before.
+        notes, extra: What the method noted (until the end) and spent before.
+        batches: Where the transitions come from; drawn by the task's seed unless given.
 
     Returns:
         The model, with its mode set to evaluation, and what it cost. An empty request gives it back as it was.
@@ -96,7 +105,7 @@ def descend(
     if len(task.forget) == 0:
         return Unlearned(answers, notes={"steps": 0}, flops=0.0)
     deterministic(task.seed)
-    batches = Batches(model, task, config.batch_size)
+    batches = batches or Batches(model, task, config.batch_size)
     parameters = [p for p in model.module.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=0.0)
     per_step = count_flops(partial(_backward, loss, batches.forget(), batches.retain()))
@@ -127,14 +136,3 @@ def numbers(parameters: Iterable[torch.Tensor]) -> int:
 
 def _backward(loss: Loss, forget: Transitions, retain: Transitions) -> None:
     loss(forget, retain).backward()
-
-
-@torch.no_grad()
-def mean_ce(model: Differentiable, task: Task, at_once: int = 256) -> float:
-    """CE_f, the mean over all forgotten transitions, in evaluation mode; 0 where there are none."""
-    model.module.eval()
-    total = 0.0
-    for start in range(0, len(task.forget), at_once):
-        rows = np.arange(start, min(start + at_once, len(task.forget)))
-        total += float(ce(model, model.transitions_of(task.forget.take(rows)))) * len(rows)
-    return total / max(len(task.forget), 1)

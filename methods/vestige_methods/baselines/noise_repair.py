@@ -5,15 +5,19 @@
     then     minimise CE_r
 
 After the entries SEIF (noise) and Kookmin (reset) of the NeurIPS 2023 competition, as told by Triantafillou et al.,
-"Are We Making Progress in Unlearning?", arXiv 2406.09073. Neither looks at F: what is not rehearsed is to be
-forgotten.
+"Are We Making Progress in Unlearning?", arXiv 2406.09073; which weights are reset hangs on R alone here. Neither
+variant looks at F: what is not rehearsed is to be forgotten. Where the recommender starts from a checkpoint, what is
+drawn anew is as it was there.
 """
+
+from functools import partial
 
 import torch
 
 from vestige.errors import InputError
 from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Differentiable, Transitions
+from vestige.recommenders.flops import Flops, count_flops
 from vestige.recommenders.torch_tools import deterministic
 from vestige_methods.baselines.configs import NoiseRepairConfig
 from vestige_methods.baselines.loop import Batches, ce, descend, differentiable
@@ -34,15 +38,16 @@ class NoiseRepair:
         if len(task.forget) == 0:
             return Unlearned(task.recommender, notes={"steps": 0}, flops=0.0)
         deterministic(task.seed)
+        looked = None
         if c.variant == "noise":
             self._add_noise(model, task)
         else:
-            self._reset(model, task)
+            looked = self._reset(model, task)
 
         def loss(forget: Transitions, retain: Transitions) -> torch.Tensor:
             return ce(model, retain)
 
-        return descend(task, model, c, loss)
+        return descend(task, model, c, loss, extra=looked)
 
     @torch.no_grad()
     def _add_noise(self, model: Differentiable, task: Task) -> None:
@@ -52,15 +57,17 @@ class NoiseRepair:
                 drawn = torch.randn(weight.shape, generator=generator).to(weight.device)
                 weight.add_(drawn, alpha=self.config.noise * float(weight.std()))
 
-    def _reset(self, model: Differentiable, task: Task) -> None:
+    def _reset(self, model: Differentiable, task: Task) -> Flops:
+        """Draws weights anew; what it took to see which matter."""
         fresh = task.fresh()
         if not isinstance(fresh, Differentiable):
             raise InputError("noise_repair needs a recommender with gradients.")
         batches = Batches(model, task, self.config.batch_size)
         model.module.eval()
         model.module.zero_grad(set_to_none=True)
-        for _ in range(LOOKS):
-            ce(model, batches.retain()).backward()
+        looked = count_flops(partial(_look, model, batches))
+        for _ in range(LOOKS - 1):
+            _look(model, batches)
         with torch.no_grad():
             for weight, new in zip(model.module.parameters(), fresh.module.parameters(), strict=True):
                 if weight.dim() > 1 and weight.grad is not None:
@@ -68,3 +75,9 @@ class NoiseRepair:
                     least = order[: int(self.config.share * weight.numel())]
                     weight.view(-1)[least] = new.reshape(-1)[least]
         model.module.zero_grad(set_to_none=True)
+        return Flops(LOOKS * looked.count, looked.uncounted)
+
+
+def _look(model: Differentiable, batches: Batches) -> None:
+    """Adds the gradient of CE_r of one batch to those that the weights hold."""
+    ce(model, batches.retain()).backward()

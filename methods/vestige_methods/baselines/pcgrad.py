@@ -39,9 +39,10 @@ class PCGrad:
             return torch.cat([g.flatten() for g in flat])
 
         def loss(forget: Transitions, retain: Transitions) -> torch.Tensor:
-            away = gradient(-c.forget_weight * ce(model, forget))
-            wanted = surgery(away, gradient(c.retain_weight * ce(model, retain)))
-            # A scalar whose gradient is `wanted`.
-            return wanted @ torch.cat([w.flatten() for w in weights])
+            away, back = -c.forget_weight * ce(model, forget), c.retain_weight * ce(model, retain)
+            wanted = surgery(gradient(away), gradient(back))
+            # The value of both objectives, with the gradient `wanted`.
+            along = wanted @ torch.cat([w.flatten() for w in weights])
+            return along - along.detach() + (away + back).detach()
 
         return descend(task, model, c, loss)

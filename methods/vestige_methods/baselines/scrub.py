@@ -3,7 +3,7 @@
     max step: minimise −KL(p_o ‖ p_θ) on F;    min step: minimise distil·KL(p_o ‖ p_θ) + α CE on R
 
 Kurmanji et al., "Towards Unbounded Machine Unlearning", NeurIPS 2023 (arXiv 2302.09880). Max steps come first and
-by turns; min steps alone end it, to repair.
+by turns; min steps alone end it, to repair, for half of all steps at least.
 """
 
 import torch
@@ -31,7 +31,7 @@ class Scrub:
         def loss(forget: Transitions, retain: Transitions) -> torch.Tensor:
             nonlocal counting
             turn, counting = counting, counting + 1
-            if turn and turn % 2 and turn < 2 * c.max_steps:
+            if turn % 2 and turn < 2 * c.max_steps and turn <= c.steps / 2:
                 with torch.no_grad():
                     wanted = original.logits(forget)
                 return -kl(wanted, model.logits(forget))
