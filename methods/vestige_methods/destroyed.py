@@ -1,6 +1,7 @@
 """destroyed: gradient ascent on what must be forgotten, to ruin. A control row: it forgets, and breaks all the rest.
 
-    θ ← θ + η ∇ CE_F(θ), by Adam, for a fixed number of steps
+    θ ← θ + η ∇ CE_F(θ), by Adam, for a fixed number of steps; where single interactions or items are forgotten, CE of
+    all that the affected users had
 
 Gradient ascent is the oldest method of unlearning (Jang et al., "Knowledge Unlearning for Mitigating Privacy Risks in
 Language Models", ACL 2023, arXiv 2210.01504), and with no limit to it nothing useful is left. A loss that is unbounded

@@ -1,5 +1,7 @@
 """overfitted: the base trained on F alone, once more for as long as it was trained. A control row: it remembers F best.
 
+Where single interactions or items are forgotten, on all that the affected users had, F among it.
+
 The positive control of every attack that tells members from others: over-fitting is what such attacks live on (Yeom et
 al., "Privacy Risk in Machine Learning: Analyzing the Connection to Overfitting", CSF 2018, arXiv 1709.01604), so an
 attack that does not find F here finds nothing anywhere; its AUC must be near 1.
