@@ -88,7 +88,7 @@ def test_what_is_missing_is_an_error_unless_it_may_be_dropped(root: Path) -> Non
 def test_the_board_runs_and_both_counts_are_told(root: Path, done: subprocess.CompletedProcess[str]) -> None:
     assert done.returncode == 0, done.stderr
     named = sum(len(s.suppression_targets) for s in read_samples(root / "lists/forget_samples_subset.json", "forget"))
-    told = f"of {named} interactions of 13 users that it names, {named - 2} of 12 users will be forgotten; 2 are not in"
+    told = f"of {named} interactions of 13 users that it names, {named - 2} of 12 users are taken; 2 are not in"
     assert told in done.stderr
     record = json.loads((root / "out" / "records" / "finetune-s0.json").read_text())
     notes = record["outcome"]["notes"]["request"]
@@ -128,7 +128,7 @@ def test_the_boards_that_ship_are_planned(tmp_path: Path) -> None:
         pytest.skip("real data is not at hand (set VESTIGE_TEST_DATA)")
     planned = vestige("plan", "ml-1m-published", root=tmp_path, data=data)
     assert planned.returncode == 0, planned.stderr
-    assert "of 5977 interactions of 500 users that it names, 3067 of 462 users will be forgotten" in planned.stderr
+    assert "of 5977 interactions of 500 users that it names, 3067 of 462 users are taken" in planned.stderr
     planned = vestige("plan", "ml-1m-users", root=tmp_path, data=data)
     assert planned.returncode == 0, planned.stderr
     assert "dual-memory-distilled-s1" in planned.stdout

@@ -18,7 +18,7 @@ from vestige.progress import Progress
 
 if TYPE_CHECKING:
     from vestige.plugins import Plugins
-    from vestige.steps.manifest import Manifest
+    from vestige.steps.manifest import Left, Manifest
     from vestige.steps.measure import Measured, Row
     from vestige.steps.running import Machine
 
@@ -112,6 +112,8 @@ def train(
     from vestige.data.request import HoldoutConfig
     from vestige.steps.train import train as run
 
+    if (drop := _drop(missing)) and not exclude:
+        raise InputError("--missing is for what --exclude names; give a file with it.")
     given = {
         "passes": epochs,
         "batch_size": batch_size,
@@ -131,7 +133,7 @@ def train(
             settings={**_present(given), **_settings(settings)},
             holdout=_checked(HoldoutConfig, {"rule": split}, "--split"),
             exclude=exclude or (),
-            drop=_drop(missing),
+            drop=drop,
             seed=seed,
             machine=_machine(device, threads),
             overwrite=overwrite,
@@ -145,6 +147,7 @@ def train(
     )
     for left in manifest.excluded:
         typer.echo(f"left out: {left.interactions} interactions ({left.file})")
+        _tell_dropped(left)
     typer.echo(f"model: {output_dir}")
 
 
@@ -163,6 +166,10 @@ def unlearn(
     missing: Annotated[
         str, typer.Option(help="error, or drop what the list names and is not there.", rich_help_panel=FORGET)
     ] = "error",
+    retain: Annotated[
+        Path | None,
+        _option("retain_samples", "Learn from these users alone what to keep: retain_samples_subset.json.", FORGET),
+    ] = None,
     forget_users: Annotated[int | None, _option("forget_users", "Drawn: users who forget (500).", FORGET)] = None,
     retain_users: Annotated[
         int | None, _option("retain_users", "Drawn: users of retain_samples_subset.json (565).", FORGET)
@@ -263,7 +270,7 @@ def unlearn(
             method=method,
             preset=preset,
             settings={**values, **_settings(settings)},
-            asked=Asked(forget, _drop(missing), _checked(SamplesConfig, drawing, "the draw")),
+            asked=Asked(forget, _drop(missing), _checked(SamplesConfig, drawing, "the draw"), retain),
             place=dataset_path,
             seed=seed,
             machine=_machine(device, threads),
@@ -272,6 +279,7 @@ def unlearn(
         )
     assert manifest.forgotten is not None
     notes = manifest.notes
+    _tell_dropped(manifest.forgotten)
     typer.echo(
         f"forgot {notes['forgotten interactions']} interactions of {notes['affected users']} users in "
         f"{_seconds(manifest)} (list: {output / manifest.forgotten.file})"
@@ -412,6 +420,14 @@ def _checked(model: Any, values: Mapping[str, Any], where: str) -> Any:
 def _present(values: Mapping[str, Any]) -> dict[str, Any]:
     """Those that were given."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _tell_dropped(left: "Left") -> None:
+    """What of a list was dropped, where something might be."""
+    from vestige.data.request import left_out
+
+    if said := left_out(left.file, left.notes):
+        typer.echo(said)
 
 
 def _settings(texts: list[str] | None) -> dict[str, Any]:

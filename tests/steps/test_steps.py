@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from peft import PeftModel
 from safetensors.numpy import load_file
 from transformers import T5ForConditionalGeneration
@@ -33,6 +34,8 @@ from vestige_datasets.synthetic import Synthetic
 DATA = Synthetic(SyntheticConfig(users=60, items=40, events=16, tastes=4), Path()).load()
 TINY = ("d_model=16", "d_ff=32", "layers=1", "heads=2", "window=8")
 LAST = ("--split", "last")
+
+without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -354,6 +357,63 @@ def test_a_warm_start_goes_on_from_the_folder_of_an_earlier_step(made: Path, run
     good(run("unlearn", "--model", "base", "--output", "warm", *SMALL, *lists, "--warm_start", "dual"))
     saved = [load_file(made / name / "model" / "adapter" / "adapter_model.safetensors") for name in ("dual", "warm")]
     assert any((saved[0][key] != saved[1][key]).any() for key in saved[0])
+    # What it went on from may go, and may be what it replaces.
+    shutil.copytree(made / "warm", made / "once", dirs_exist_ok=True)
+    words = ("--forget_samples", "dual/forget_samples_subset.json", "--warm_start", "once", "--overwrite")
+    good(run("unlearn", "--model", "base", "--output", "once", *SMALL, *words))
+    (made / "histories-w.txt").write_text("i1 i2\n")
+    for name in ("warm", "once"):
+        good(run("recommend", "--model", name, "--histories", "histories-w.txt", "--threads", "1"))
+
+
+# -- what is dropped ------------------------------------------------------------------------------------------
+
+
+def test_what_a_list_names_and_is_not_there_is_counted_and_told(made: Path, run: Run) -> None:
+    lists = json.loads((made / "dual" / "forget_samples_subset.json").read_text())
+    named = sum(len(one["suppression_targets"]) for one in lists)
+    more = [*lists, {"user_id": "nobody", "seq_items": ["nothing"], "suppression_targets": ["i1", "i2"]}]
+    (made / "more.json").write_text(json.dumps(more))
+    (made / "users.txt").write_text("u3\nnobody\nu5\n")
+    nothing = ("--method", "do_nothing", "--threads", "1", "--missing", "drop")
+    done = good(run("unlearn", "--model", "base", "--output", "drop-1", *nothing, "--forget_samples", "more.json"))
+    said = (
+        f"of {named + 2} interactions of {len(more)} users that it names, {named} are taken; 2 are not in the dataset"
+    )
+    assert said in done.stdout
+    left = read_manifest(made / "drop-1").forgotten
+    assert left is not None and left.notes["interactions named by the file"] == named + 2
+    done = good(run("unlearn", "--model", "base", "--output", "drop-2", *nothing, "--forget_samples", "users.txt"))
+    assert "users.txt: of 3 users that it names, 2 are taken; 1 are not in the dataset." in done.stdout.replace(
+        "forget.txt", "users.txt"
+    )
+    done = good(run(*train_words("drop-3", "--exclude", "more.json", "--missing", "drop")))
+    assert said in done.stdout
+    refused(run(*train_words("drop-4", "--missing", "drop")), "--missing is for what --exclude names")
+    strict = ("--forget_samples", "users.txt", "--method", "do_nothing", "--threads", "1")
+    refused(run("unlearn", "--model", "base", "--output", "drop-5", *strict), "line 2", "'nobody'")
+
+
+def test_most_users_may_be_left_out(made: Path, run: Run) -> None:
+    """A step draws nobody to compare with, so half of all users are not too many."""
+    (made / "most.txt").write_text("".join(f"u{n}\n" for n in range(45)))
+    good(run(*train_words("few-left", "--exclude", "most.txt")))
+    assert read_manifest(made / "few-left").notes["users"] == 15
+
+
+def test_a_method_may_learn_what_to_keep_from_named_users_alone(made: Path, run: Run) -> None:
+    words = ("--forget_samples", "dual/forget_samples_subset.json", "--method", "finetune", *settings("share=1.0"))
+    named = ("--retain_samples", "dual/retain_samples_subset.json")
+    words = (*words, "--threads", "1")
+    good(run("unlearn", "--model", "base", "--output", "all-kept", *words))
+    good(run("unlearn", "--model", "base", "--output", "ten-kept", *words, *named))
+    assert (read_manifest(made / "all-kept").retained, read_manifest(made / "ten-kept").retained) == (
+        None,
+        "retain_samples_subset.json",
+    )
+    steps = [read_manifest(made / name).notes["steps"] for name in ("all-kept", "ten-kept")]
+    assert steps[1] < steps[0]
+    assert (made / "ten-kept" / named[1].removeprefix("dual/")).read_bytes() == (made / named[1]).read_bytes()
 
 
 # -- what cannot be used --------------------------------------------------------------------------------------
@@ -371,7 +431,10 @@ def test_a_warm_start_goes_on_from_the_folder_of_an_earlier_step(made: Path, run
         (("--gold_model", "short"), ("trained with other settings", "base")),
         (("--gold_model", "nowhere"), ("there is no such folder",)),
         (("--retain_samples", "dual/vestige.json"), ("a list of samples is needed",)),
-        (("--device", "cuda"), ("no usable GPU", "cpu")),
+        (("--retain_samples", "dual/forget_samples_subset.json"), ("entry 1", "is not retained")),
+        (("--retain_samples", "odd.json"), ("entry 1", "'nothing' is not in the dataset")),
+        (("--device", "gpu"), ("--device", "cuda", "'gpu'")),
+        pytest.param(("--device", "cuda"), ("no usable GPU", "cpu"), marks=without_gpu),
     ],
 )
 def test_evaluate_refuses_with_one_sentence(
@@ -380,11 +443,34 @@ def test_evaluate_refuses_with_one_sentence(
     if "short" in words and not (made / "short").exists():
         again = train_words("short", "--exclude", "dual/forget_samples_subset.json")
         good(run(*["3" if word == "4" else word for word in again]))
+    (made / "odd.json").write_text('[{"user_id": "u1", "seq_items": ["nothing"]}]')
     refused(run("evaluate", *models(*words)), *parts)
 
 
-def test_a_second_gold_needs_a_first(made: Path, run: Run) -> None:
+def test_a_second_gold_needs_a_first_and_another_seed(made: Path, run: Run) -> None:
     refused(run("attack", *attacked("--control_model", "control")), "--gold-model")
+    twice = ("--gold_model", "gold", "--control_model", "gold")
+    refused(run("attack", *attacked(*twice)), "gold", "another seed", "--seed")
+
+
+def test_what_has_no_history_cannot_be_asked_about(made: Path, run: Run) -> None:
+    """Each forgets the first interaction there is."""
+    source = read_data(read_manifest(made / "base").data, plugins.load(), None, "test")
+    data = source.data
+    once = [
+        (data.user_ids[user], data.item_ids[own[0]])
+        for user in range(data.n_users)
+        if (own := data.item[data.user == user].tolist()).count(own[0]) == 1
+    ]
+    first = [f"{user}\t{item}" for user, item in once[:3]]
+    (made / "first.tsv").write_text("\n".join(first) + "\n")
+    words = ("--method", "do_nothing", "--threads", "1", "--forget_samples", "first.tsv")
+    good(run("unlearn", "--model", "base", "--output", "first", *words))
+    good(run(*train_words("gold-first", "--exclude", "first.tsv")))
+    told = ("--original_model", "base", "--gold_model", "gold-first", "--threads", "1")
+    shown = good(run("evaluate", *told, "--unlearned_model", "first")).stdout
+    assert "nothing that was forgotten has a retained interaction before it" in shown
+    refused(run("attack", *told, "--unlearned_artifacts", "first"), "nothing that was forgotten has a retained")
 
 
 @pytest.mark.parametrize(
@@ -399,6 +485,11 @@ def test_a_second_gold_needs_a_first(made: Path, run: Run) -> None:
         (("--forget_samples", "nobody.json"), ("nobody.json", "'nobody' is not in the dataset")),
         (("--forget_samples", "never-had.json"), ("never had item",)),
         (("--forget_samples", "keyless.json"), ("suppression_targets", "missing")),
+        (("--forget_samples", "odd-kept.json"), ("entry 1", "seq_items: item 'nothing' is not in the dataset")),
+        (
+            ("--retain_samples", "nobody.json", "--method", "finetune"),
+            ("nobody.json", "'nobody' is not in the dataset"),
+        ),
         (("--missing", "drop"), ("--forget-samples",)),
         (("--forget_samples", "nobody.json", "--percent", "5"), ("nothing is drawn",)),
         (("--forget-users", "500"), ("500 forget",)),
@@ -419,6 +510,9 @@ def test_unlearn_refuses_with_one_sentence_and_leaves_nothing(
         json.dumps([{"user_id": user, "seq_items": [], "suppression_targets": [never]}])
     )
     (made / "keyless.json").write_text(json.dumps([{"user_id": user, "seq_items": []}]))
+    first = int(source.data.item[source.data.offsets[0] + 1])
+    kept = {"user_id": user, "seq_items": ["nothing"], "suppression_targets": [str(source.data.item_ids[first])]}
+    (made / "odd-kept.json").write_text(json.dumps([kept]))
     before = set(made.iterdir())
     draw = () if {"--forget_samples", "--forget-users", "--missing"} & set(words) else DRAW
     refused(run("unlearn", "--model", "base", "--output", "refused", "--threads", "1", *draw, *words), *parts)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vestige.data.interactions import Interactions
+from vestige.data.interchange import read_samples
 from vestige.data.request import Part, Split, listed_events, listed_users
 from vestige.data.sequences import IntArray
 from vestige.data.textfiles import read_lines
@@ -48,7 +49,8 @@ def read_given(data: Interactions, part: npt.NDArray[np.int8], file: Path, drop:
         data: The interactions.
         part: int8 [events], as `vestige.data.request.hold_out` returns it.
         file: See `kind_of`.
-        drop: Leave out named interactions that do not exist or are held out, and count them.
+        drop: Leave out named users and interactions that do not exist, and interactions that are held out, and count
+            them.
 
     Raises:
         InputError: The file is malformed, or names what is not there.
@@ -56,11 +58,36 @@ def read_given(data: Interactions, part: npt.NDArray[np.int8], file: Path, drop:
     if kind_of(file) == "interactions":
         found = listed_events(data, part, str(file), drop)
         return Given("interactions", found.events, found.notes)
-    users = listed_users(data, str(file))
+    users, notes = listed_users(data, str(file), drop)
     events = np.flatnonzero(np.isin(data.user, users) & (part == Part.RETAINED))
     if not len(events):
-        raise InputError(f"{file}: none of the {len(users)} users that it names has a training interaction.")
-    return Given("users", events, {})
+        raise InputError(f"{file}: none of the users that it names has a training interaction.")
+    return Given("users", events, notes)
+
+
+def retained_in(data: Interactions, split: Split, file: Path) -> IntArray:
+    """int64 [users]: whom an interchange file of retained users names.
+
+    Raises:
+        InputError: It is malformed, or names a user or an item that is not there, or somebody who is not retained.
+    """
+    users, items = ({name: at for at, name in enumerate(ids.tolist())} for ids in (data.user_ids, data.item_ids))
+    retained = set(split.retained_users.tolist())
+    found = []
+    for number, sample in enumerate(read_samples(file, "retain"), start=1):
+        where = f"{file}, entry {number}"
+        if sample.user_id not in users:
+            raise InputError(f"{where}: user {sample.user_id!r} is not in the dataset.")
+        for item in sample.seq_items:
+            if item not in items:
+                raise InputError(f"{where} (user {sample.user_id!r}): seq_items: item {item!r} is not in the dataset.")
+        if users[sample.user_id] not in retained:
+            raise InputError(
+                f"{where}: user {sample.user_id!r} is not retained: something of theirs is forgotten or was never "
+                "trained on; name others."
+            )
+        found.append(users[sample.user_id])
+    return np.asarray(found, dtype=np.int64)
 
 
 def given_split(

@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from vestige import seeds
 from vestige.configs import Config
 from vestige.data.interactions import Interactions
-from vestige.data.interchange import Named, read_items, read_named, read_users
+from vestige.data.interchange import Named, read_items, read_named, read_samples, read_users
 from vestige.data.sequences import BoolArray, IntArray, Sequences, offsets_of
 from vestige.errors import InputError
 
@@ -31,6 +31,12 @@ class Part(IntEnum):
 
 
 Kind = Literal["users", "interactions", "items"]
+
+Notes = dict[str, str | int | float]
+"""What must be known about a request, for the record."""
+
+USERS_NAMED, INTERACTIONS_NAMED = "users named by the file", "interactions named by the file"
+NOT_THERE, HELD_OUT = "of them not in the dataset", "of them held out of training"
 """What one request names: whole users, single interactions, or items that are withdrawn from everybody."""
 
 
@@ -140,7 +146,7 @@ class Split:
     unseen_users: IntArray
     exchangeable: bool
     retained_users: IntArray
-    notes: dict[str, str | int | float]
+    notes: Notes
     forget_items: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     unseen_items: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     steps: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
@@ -256,7 +262,12 @@ def _draw_users(
 ) -> Split:
     lengths = training_counts(data, part)
     if request.file is not None:
-        forget = listed_users(data, request.file)
+        forget, _ = listed_users(data, request.file)
+        if 2 * len(forget) >= data.n_users:
+            raise InputError(
+                f"{request.file}: forgetting {len(forget)} users takes {2 * len(forget)} (as many again are never "
+                f"trained), and some must be retained, but the dataset has {data.n_users}."
+            )
         unseen = _matched(lengths, np.flatnonzero(lengths >= 2), forget, rng, f"{request.file}: too few other users")
         return _users_split(data, part, forget, unseen, exchangeable=False)
     # A user must have a transition (two training interactions) to be asked about.
@@ -306,7 +317,7 @@ def _users_split(
     part = part.copy()
     for users, label in ((forget, Part.FORGET), (unseen, Part.UNSEEN)):
         part[np.isin(data.user, users) & (part == Part.RETAINED)] = label
-    notes: dict[str, str | int | float] = {
+    notes: Notes = {
         "forgotten users": len(forget),
         "never-trained users": len(unseen),
         "forgotten interactions": int((part == Part.FORGET).sum()),
@@ -323,7 +334,7 @@ def _draw_interactions(
         forget, unseen = listed.events, _events_before(data, part, listed.events)
         affected = np.unique(data.user[forget])
         part[forget], part[unseen] = Part.FORGET, Part.UNSEEN
-        notes: dict[str, str | int | float] = {"never-trained interactions": len(unseen), **listed.notes}
+        notes: Notes = {"never-trained interactions": len(unseen), **listed.notes}
         exchangeable = False
     else:
         lengths = training_counts(data, part)
@@ -375,7 +386,7 @@ def _draw_items(
         part[theirs & ~trained] = Part.UNUSED
         part[theirs & trained] = label
     affected = np.unique(data.user[np.isin(part, (Part.FORGET, Part.UNSEEN))])
-    notes: dict[str, str | int | float] = {
+    notes: Notes = {
         "withdrawn items": len(forget),
         "never-trained items": len(unseen),
         "forgotten interactions": int((part == Part.FORGET).sum()),
@@ -393,7 +404,7 @@ def _split(
     forget: IntArray,
     unseen: IntArray,
     exchangeable: bool,
-    notes: dict[str, str | int | float],
+    notes: Notes,
 ) -> Split:
     forgotten = part == Part.FORGET
     stays = part < Part.VALIDATION if kind == "users" else part == Part.RETAINED
@@ -440,21 +451,46 @@ def _at_most(request: RequestConfig, most: int) -> str:
     return f"count can be at most {most // request.requests}{several}"
 
 
-def listed_users(data: Interactions, file: str) -> IntArray:
-    """int64 [users], ascending: the users whom a file names; one who is unknown is an error, as are too many."""
+def listed_users(data: Interactions, file: str, drop: bool = False) -> tuple[IntArray, Notes]:
+    """int64 [users], ascending: whom a file names, with notes; one unknown is an error, or is dropped and counted."""
     index = {user: position for position, user in enumerate(data.user_ids.tolist())}
-    users: list[int] = []
-    for place, name in read_users(Path(file)):
-        if name not in index:
-            raise InputError(f"{file}, {place}: user {name!r} is not in the dataset.")
-        users.append(index[name])
-    unique = np.unique(np.asarray(users, dtype=np.int64))
-    if 2 * len(unique) >= data.n_users:
-        raise InputError(
-            f"{file}: forgetting {len(unique)} users takes {2 * len(unique)} (as many again are never trained), "
-            f"and some must be retained, but the dataset has {data.n_users}."
-        )
-    return unique
+    named = read_users(Path(file))
+    unknown = [(place, name) for place, name in named if name not in index]
+    if unknown and not drop:
+        raise InputError(f"{file}, {unknown[0][0]}: user {unknown[0][1]!r} is not in the dataset.")
+    users = np.unique(np.asarray([index[name] for _, name in named if name in index], dtype=np.int64))
+    notes: Notes = {}
+    if drop:
+        notes = {USERS_NAMED: len({name for _, name in named}), NOT_THERE: len({name for _, name in unknown})}
+    return users, notes
+
+
+def left_out(file: str, notes: Mapping[str, str | int | float]) -> str:
+    """What of a list was dropped, with both counts, in one sentence; empty where nothing might be."""
+    if NOT_THERE not in notes:
+        return ""
+    users, absent = int(notes[USERS_NAMED]), int(notes[NOT_THERE])
+    if INTERACTIONS_NAMED not in notes:
+        return f"{file}: of {users} users that it names, {users - absent} are taken; {absent} are not in the dataset."
+    named, held_out = int(notes[INTERACTIONS_NAMED]), int(notes[HELD_OUT])
+    theirs = f" of {notes['affected users']} users" if "affected users" in notes else ""
+    return (
+        f"{file}: of {named} interactions of {users} users that it names, {named - absent - held_out}{theirs} are "
+        f"taken; {absent} are not in the dataset, {held_out} are held out of training."
+    )
+
+
+def _check_kept(file: Path, items: Mapping[str, int]) -> None:
+    """Checks that what users keep, of which an interchange file tells too, is in the dataset."""
+    if file.suffix.lower() != ".json":
+        return
+    for number, sample in enumerate(read_samples(file, "forget"), start=1):
+        for item in sample.seq_items:
+            if item not in items:
+                raise InputError(
+                    f"{file}, entry {number} (user {sample.user_id!r}): seq_items: item {item!r} is not in the "
+                    "dataset; missing = 'drop' leaves out what does not exist."
+                )
 
 
 def _listed_items(data: Interactions, counts: IntArray, file: str) -> IntArray:
@@ -501,7 +537,7 @@ class Listed:
     """What a file of interactions comes to: the training interactions it names [n], and notes on what it named."""
 
     events: IntArray
-    notes: dict[str, str | int | float]
+    notes: Notes
 
 
 def listed_events(data: Interactions, part: npt.NDArray[np.int8], file: str, drop: bool) -> Listed:
@@ -523,15 +559,17 @@ def listed_events(data: Interactions, part: npt.NDArray[np.int8], file: str, dro
         if not trained and not drop:
             raise InputError(f"{file}, {one.place}: {_why_not(one, users, items, bool(had))}")
         events += trained  # an item had more than once is forgotten wherever it was trained on
+    if not drop:
+        _check_kept(Path(file), items)
     if not events:
         raise InputError(f"{file}: none of the {len(named)} interactions that it names is a training interaction.")
-    notes: dict[str, str | int | float] = {}
+    notes: Notes = {}
     if drop:
         notes = {
-            "users named by the file": len({one.user for one in named}),
-            "interactions named by the file": len(named),
-            "of them not in the dataset": absent,
-            "of them held out of training": held_out,
+            USERS_NAMED: len({one.user for one in named}),
+            INTERACTIONS_NAMED: len(named),
+            NOT_THERE: absent,
+            HELD_OUT: held_out,
         }
     return Listed(np.unique(np.asarray(events, dtype=np.int64)), notes)
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import load_file, save_file
 
+from vestige.data import request
 from vestige.data.interactions import Interactions
 from vestige.data.request import RequestConfig, Split, draw
 from vestige.data.stream import deal
@@ -89,19 +90,7 @@ def prepare(board: Board, store: Store, fetch: bool = True, progress: Progress =
 
 def left_out(board: Board, inputs: Mapping[int, Inputs]) -> str:
     """What of a request from a file was left out (`missing = "drop"`), with both counts; empty where nothing may be."""
-    notes = next(iter(inputs.values())).notes["request"]
-    if board.config.request.missing != "drop":
-        return ""
-    named, absent, held_out = (
-        int(notes[name])
-        for name in ("interactions named by the file", "of them not in the dataset", "of them held out of training")
-    )
-    file = Path(str(board.config.request.file)).name
-    users, affected = notes["users named by the file"], notes["affected users"]
-    return (
-        f"{file}: of {named} interactions of {users} users that it names, {named - absent - held_out} of {affected} "
-        f"users will be forgotten; {absent} are not in the dataset, {held_out} are held out of training."
-    )
+    return request.left_out(Path(str(board.config.request.file)).name, next(iter(inputs.values())).notes["request"])
 
 
 def load_data(store: Store, content_hash: str) -> Interactions:

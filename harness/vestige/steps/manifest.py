@@ -15,6 +15,7 @@ from typing import Any, Literal
 import filelock
 import numpy as np
 import numpy.typing as npt
+import pydantic
 
 from vestige import configs
 from vestige.configs import Config
@@ -65,12 +66,14 @@ class Left(Config):
         drop: What does not exist was left out of it.
         kind: `users` or `interactions`.
         interactions: How many training interactions it comes to.
+        notes: What it named, where something of that was left out.
     """
 
     file: str
     drop: bool
     kind: Literal["users", "interactions"]
     interactions: int
+    notes: Mapping[str, str | int | float] = {}
 
 
 class BaseUse(Config):
@@ -96,6 +99,7 @@ class Manifest(Config):
         recommender: The model, or the one that the base is.
         excluded: What `train` left out.
         forgotten: What `unlearn` was asked to forget.
+        retained: The file in the folder whose users alone showed the method what to keep; None where all did.
         method: By which `unlearn` did.
         base: From which it started.
         seed, device, threads: Of the step.
@@ -111,6 +115,7 @@ class Manifest(Config):
     recommender: PluginUse
     excluded: tuple[Left, ...] = ()
     forgotten: Left | None = None
+    retained: str | None = None
     method: PluginUse | None = None
     base: BaseUse | None = None
     seed: int
@@ -119,6 +124,13 @@ class Manifest(Config):
     passes: float
     cost: Mapping[str, float | None]
     notes: Mapping[str, str | int | float] = {}
+
+    @pydantic.model_validator(mode="after")
+    def _says_from_what(self) -> "Manifest":
+        missing = [name for name in ("forgotten", "method", "base") if getattr(self, name) is None]
+        if self.made_by == "unlearn" and missing:
+            raise ValueError(f"what was unlearned has a {missing[0]}, and none is named")
+        return self
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 from vestige import configs, seeds
 from vestige.data import views as views_module
-from vestige.data.interchange import read_samples
+from vestige.data.given import retained_in
 from vestige.data.request import Part, Split, training_counts
 from vestige.data.sequences import IntArray
 from vestige.data.views import Views
@@ -182,6 +182,11 @@ def attack(
     split, unseen = _with_members(bench.source, bench.split)
     views = views_module.build(bench.source.data, split, sample.seed)
     asked = {view: views.queries[view] for view in ("forget", "unseen_train")}
+    if not len(asked["forget"]):
+        raise InputError(
+            f"{models.unlearned}: nothing that was forgotten has a retained interaction before it, so no model can be "
+            "asked about it."
+        )
     if not len(asked["unseen_train"]):
         raise InputError(
             f"{models.unlearned}: nothing is held out of training of the users who forget, to compare with."
@@ -235,13 +240,20 @@ class _Bench:
 
         self.models: dict[str, Scorer] = {"base": opened(models.original), "unlearned": opened(models.unlearned)}
         self.gold = models.gold
+        seeds_used: set[int] = set()
         for name, folder in (("gold", models.gold), ("control", models.control)):
             if folder is not None:
-                self._check_gold(folder, original, models.original)
+                seed = self._check_gold(folder, original, models.original)
+                if seed in seeds_used:
+                    raise InputError(
+                        f"{folder}: a control is trained with another seed than the gold, and both were with {seed}; "
+                        "train it with another --seed."
+                    )
+                seeds_used.add(seed)
                 self.models[name] = opened(folder)
 
-    def _check_gold(self, folder: Path, original: Manifest, original_folder: Path) -> None:
-        """Checks that a model was trained on what the base was trained on, without F.
+    def _check_gold(self, folder: Path, original: Manifest, original_folder: Path) -> int:
+        """The seed of a model, once it is known that it was trained on what the base was trained on, without F.
 
         Raises:
             InputError: It was not.
@@ -263,6 +275,7 @@ class _Bench:
                 f"{folder}: it is no gold of this request: it was trained on {kept} of the interactions that were "
                 f"forgotten or left out, and not on {more} that should be there; train it with --exclude on just these."
             )
+        return manifest.seed
 
     def metric(self, name: str, values: Mapping[str, Any]) -> Metric:
         """A metric plugin."""
@@ -272,7 +285,7 @@ class _Bench:
 
     def sampled(self, views: Views, sample: Sample) -> Views:
         """The views of which only the users of the sample are asked, and nothing is scored in vain."""
-        named = None if sample.retain is None else self._users_in(sample.retain)
+        named = None if sample.retain is None else retained_in(self.source.data, self.split, sample.retain)
         rows: dict[str, tuple[str, IntArray]] = {}
         for view, (parent, own) in views.rows.items():
             users = views.users(view)
@@ -288,15 +301,6 @@ class _Bench:
             place[parent] = needed
         taken = {view: (parent, np.searchsorted(place[parent], own)) for view, (parent, own) in rows.items()}
         return Views(queries, taken, {view: events[place[view]] for view, events in views.events.items()})
-
-    def _users_in(self, file: Path) -> IntArray:
-        known = {name: position for position, name in enumerate(self.source.data.user_ids.tolist())}
-        found = []
-        for one in read_samples(file, "retain"):
-            if one.user_id not in known:
-                raise InputError(f"{file}: user {one.user_id!r} is not in the dataset.")
-            found.append(known[one.user_id])
-        return np.asarray(found, dtype=np.int64)
 
     def scored(self, views: Views, progress: Progress) -> dict[str, Subject]:
         """Every model's scores, asked once."""
@@ -414,7 +418,10 @@ def _routed(unlearned: Subject, views: Views) -> list[str]:
 
 def _remembers(rows: Sequence[Row], metric: str) -> list[str]:
     """A warning where base does not surely remember what was forgotten, so that there is nothing to forget."""
-    gap = next(row for row in rows if (row.metric, row.view, row.model) == (f"{metric}:vs_gold", "forget", "base"))
+    wanted = (f"{metric}:vs_gold", "forget", "base")
+    gap = next((row for row in rows if (row.metric, row.view, row.model) == wanted), None)
+    if gap is None:
+        return ["nothing that was forgotten has a retained interaction before it, so no model can be asked about it."]
     if gap.interval is None or gap.interval[0] > 0:
         return []
     return [

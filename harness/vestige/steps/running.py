@@ -1,5 +1,6 @@
 """What all steps share: devices and threads, and what a step cost."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,8 +28,10 @@ class Machine:
         """Sets the threads; returns the device that is meant.
 
         Raises:
-            InputError: A GPU is asked for where there is none.
+            InputError: It is no device, or a GPU where there is none.
         """
+        if not re.fullmatch(r"cpu|auto|cuda(:[0-9]+)?", self.device):
+            raise InputError(f"--device: cpu, cuda, cuda:1 or auto is needed, not {self.device!r}.")
         import torch
 
         from vestige.recommenders.torch_tools import resolve_device

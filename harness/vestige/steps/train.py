@@ -171,7 +171,8 @@ def _choose_recommender(
 def _excluded(source: Source, file: Path, drop: bool, copy: str, folder: Path) -> tuple[Left, IntArray]:
     found = read_given(source.data, source.part, file, drop)
     shutil.copyfile(file, folder / copy)
-    return Left(file=copy, drop=drop, kind=found.kind, interactions=len(found.events)), found.events
+    left = Left(file=copy, drop=drop, kind=found.kind, interactions=len(found.events), notes=found.notes)
+    return left, found.events
 
 
 def _absolute(chosen: Chosen[DatasetSpec]) -> Chosen[DatasetSpec]:

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from vestige import seeds
-from vestige.data.given import given_split, read_given
-from vestige.data.interchange import FORGET_FILE
+from vestige.data.given import given_split, read_given, retained_in
+from vestige.data.interchange import FORGET_FILE, RETAIN_FILE
 from vestige.data.request import Part, Split
 from vestige.data.samples import SamplesConfig, draw_samples
 from vestige.data.sequences import IntArray
@@ -53,11 +53,14 @@ class Asked:
         file: A list of it; None to draw one.
         drop: Leave out of the list what does not exist or is held out, and count it.
         draw: How a list is drawn.
+        retain: A file in the published form whose users alone show the method what to keep; all who are retained unless
+            given.
     """
 
     file: Path | None = None
     drop: bool = False
     draw: SamplesConfig = field(default_factory=SamplesConfig)
+    retain: Path | None = None
 
 
 def unlearn(
@@ -119,6 +122,11 @@ def unlearn(
             progress=progress,
             fresh=partial(_fresh, manifest, plugins, source.catalogue, device),
         )
+        if asked.retain is not None:
+            shutil.copyfile(asked.retain, folder / RETAIN_FILE)
+            shown = retained_in(source.data, split, asked.retain)
+            rows = np.flatnonzero(np.isin(task.retained.users, shown))
+            task = replace(task, retained=task.retained.take(rows))
         runs: Method = chosen.spec.load()(chosen.config)
         result: Unlearned
         result, cost = timed(lambda: runs.unlearn(task))
@@ -134,6 +142,7 @@ def unlearn(
             seed=seed,
             device=device,
             threads=machine.threads,
+            retained=None if asked.retain is None else RETAIN_FILE,
             passes=manifest.passes,
             cost={**cost, "flops": result.flops, "trainable_parameters": result.trainable_parameters},
             notes={**split.notes, **result.notes},
@@ -174,7 +183,7 @@ def _what_to_forget(source: Source, asked: Asked, seed: int, folder: Path) -> Le
     given = read_given(source.data, source.part, asked.file, asked.drop)
     name = FORGET_FILE if asked.file.suffix.lower() == ".json" else f"forget{asked.file.suffix}"
     shutil.copyfile(asked.file, folder / name)
-    return Left(file=name, drop=asked.drop, kind=given.kind, interactions=len(given.events))
+    return Left(file=name, drop=asked.drop, kind=given.kind, interactions=len(given.events), notes=given.notes)
 
 
 def _fresh(manifest: Manifest, plugins: Plugins, catalogue: Catalogue, device: str) -> Recommender:

@@ -3,8 +3,8 @@
     minimise mean_F −(2/β) log σ(−(β/|y|) log p_θ − γ) + α CE_r
 
 Fan et al., "Simplicity Prevails: Rethinking Negative Preference Optimization for LLM Unlearning", NeurIPS 2025 (arXiv
-2410.07163). |y| is the number of tokens of an answer; here p is of a whole item in a catalogue, so |y| = 1, however many tokens
-spell it.
+2410.07163). |y| is the number of tokens of an answer; here p is of a whole item in a catalogue, so |y| = 1, however
+many tokens spell it.
 """
 
 import torch
