@@ -10,6 +10,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
+SHARED = Path(os.environ.get("VESTIGE_TEST_DATA") or ROOT.parent / "shared" / "data")
+"""Where real data lie, if they are at hand; tests that need them are skipped elsewhere."""
+
 TINY = """
 title = "Tiny"
 seeds = [0]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, TINY, plugin_package, vestige
+from tests.conftest import ROOT, SHARED, TINY, plugin_package, vestige
 from vestige import hookspecs, plugins
 from vestige.specs import ExecutorSpec, ObserverSpec
 from vestige.testing import validate
@@ -125,3 +125,41 @@ def test_the_commands_are_all_in_the_users_table() -> None:
     for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
         assert f"`vestige {name}" in text, name
         assert command.help, name
+
+
+def options_of(text: str) -> set[str]:
+    return {option.replace("_", "-") for option in re.findall(r"--[a-z][a-z_-]+", text)}
+
+
+@pytest.mark.parametrize("command", ["train", "unlearn", "evaluate", "attack"])
+def test_the_published_steps_name_every_option_there_is_and_no_other(command: str) -> None:
+    from typer.main import get_command
+
+    from vestige.cli import app
+
+    page = (ROOT / "docs" / "published-steps.md").read_text(encoding="utf-8")
+    own = get_command(app).commands[command]  # type: ignore[attr-defined]
+    there = options_of(" ".join(option for parameter in own.params for option in parameter.opts)) - {"--help"}
+    section = page.split(f"→ `vestige {command}`")[1].split("\n## ")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| ") and "---" not in line]
+    kept = {option for published, here, *_ in rows if here == "the same" for option in options_of(published)}
+    named = kept | {option for _, here, *_ in rows for option in options_of(here)}
+    assert named == there
+    # What stands in a block that can be pasted is an option of the command that it is given to.
+    for block in re.findall(r"```bash\n(.*?)```", page, re.S):
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.startswith(f"vestige {command} "):
+                assert options_of(line) <= there, line
+
+
+PUBLISHED = SHARED.parent / "published"
+
+
+@pytest.mark.skipif(not PUBLISHED.exists(), reason="the published description is not at hand")
+def test_every_published_option_is_mapped() -> None:
+    page = (ROOT / "docs" / "published-steps.md").read_text(encoding="utf-8")
+    (published,) = PUBLISHED.glob("*.txt")
+    mapped = options_of(" ".join(line.split(" | ")[0] for line in page.splitlines() if line.startswith("| ")))
+    asked = re.findall(r"python \S+\.py.*?\n```", published.read_text(encoding="utf-8"), re.S)
+    assert len(asked) >= 4
+    assert not options_of(" ".join(asked)) - mapped

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.datasets.test_readers import SHARED
+from tests.conftest import SHARED
 from tests.planted import world
 from vestige.data.interactions import from_columns
 from vestige.data.interchange import Sample, read_samples, to_json

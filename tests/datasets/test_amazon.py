@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import TINY, vestige
-from tests.datasets.test_readers import SHARED
+from tests.conftest import SHARED, TINY, vestige
 from vestige.data.request import HoldoutConfig, Part, hold_out
 from vestige.errors import InputError
 from vestige.progress import silent

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import vestige
-from tests.datasets.test_readers import SHARED
+from tests.conftest import SHARED, vestige
 from vestige.errors import InputError
 from vestige.progress import silent
 from vestige_datasets import fetching, movielens

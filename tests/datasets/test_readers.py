@@ -1,6 +1,5 @@
 """Every form of file gives the same interactions; real files, where they are at hand, read as their sources say."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import SHARED
 from vestige.errors import InputError
 from vestige_datasets import readers
 from vestige_datasets.configs import InteractionsConfig, MovieLens100KConfig, SyntheticConfig
@@ -15,7 +15,6 @@ from vestige_datasets.files import InteractionsFile
 from vestige_datasets.movielens import MovieLens100K
 from vestige_datasets.synthetic import Synthetic
 
-SHARED = Path(os.environ.get("VESTIGE_TEST_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 ROWS = st.lists(
     st.tuples(st.integers(1, 4), st.integers(1, 30), st.integers(1, 5), st.integers(0, 10**9)), min_size=12, max_size=40
 )

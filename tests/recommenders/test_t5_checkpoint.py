@@ -1,7 +1,6 @@
 """Starting from a pretrained checkpoint, and from none: what is read, what is added, and what is said of a bad one."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
+from tests.conftest import SHARED
 from vestige.data.sequences import Sequences, sequences
 from vestige.errors import InputError
 from vestige.progress import silent
@@ -24,8 +24,7 @@ from vestige.recommenders.t5_config import PRESETS, T5RecommenderConfig
 
 ITEMS = 20
 CATALOGUE = Catalogue(tuple(str(100 + i) for i in range(ITEMS)))
-SHARED = os.environ.get("VESTIGE_SHARED_DATA")
-TOKENIZER = Path(SHARED) / "t5-small-tokenizer" if SHARED else None
+TOKENIZER = SHARED / "t5-small-tokenizer"
 SETTINGS = {
     "prompt": "text", "passes": 3, "window": 6, "context": 8, "recent": 3, "batch_size": 8, "learning_rate": 1e-2
 }  # fmt: skip
@@ -51,7 +50,7 @@ def small_checkpoint(folder: Path, tied: bool = True) -> Path:
         "pad_token_id": PAD, "eos_token_id": EOS, "decoder_start_token_id": PAD,
     }  # fmt: skip
     torch.manual_seed(0)
-    if TOKENIZER is not None:
+    if TOKENIZER.exists():
         tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
         config = T5Config.from_pretrained(TOKENIZER, **shape)
     else:

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import SHARED
 from vestige.data.sequences import Sequences, sequences
 from vestige.data.views import Queries
 from vestige.errors import InputError
@@ -24,8 +25,9 @@ SHAPE = {
     "d_model": 16, "d_ff": 32, "layers": 2, "heads": 2, "window": 6, "context": 8, "recent": 3, "batch_size": 8,
     "learning_rate": 1e-2, "init_scale": 1.0,
 }  # fmt: skip
-SHARED = os.environ.get("VESTIGE_SHARED_DATA")
-real_data = pytest.mark.skipif(not SHARED, reason="VESTIGE_SHARED_DATA does not name the folder of real data")
+real_data = pytest.mark.skipif(
+    not (SHARED / "openp5").exists(), reason="real data is not at hand (set VESTIGE_TEST_DATA)"
+)
 
 
 def cycles() -> Sequences:
@@ -224,7 +226,7 @@ def test_a_misspelt_kind_of_index_is_a_sentence() -> None:
 
 @real_data
 def test_published_indexes_are_read_as_they_are() -> None:
-    folder = Path(str(SHARED)) / "openp5" / "ML100K"
+    folder = SHARED / "openp5" / "ML100K"
     tags = read_indexing(folder / "item_collaborative_indexing_500_20_sequential.txt")
     assert tags["1376"] == "<CI0><CI7>"
     catalogue = Catalogue(tuple(sorted(tags, key=int)))
@@ -234,13 +236,13 @@ def test_published_indexes_are_read_as_they_are() -> None:
         assert len(model.codes) == len(tags) == 1349
         scores = model.score(sequences([[0, 1, 2]]))
         assert np.exp(scores.astype(np.float64)).sum() == pytest.approx(1, rel=1e-4)
-    assert len(read_indexing(Path(str(SHARED)) / "ml-1m" / "user_indexing.txt")) > 6000
+    assert len(read_indexing(SHARED / "ml-1m" / "user_indexing.txt")) > 6000
 
 
 @real_data
 def test_sequential_numbers_are_the_published_ones() -> None:
     """Of the items that occur before everybody's last two, which the published file numbered first."""
-    folder = Path(str(SHARED)) / "openp5" / "ML100K"
+    folder = SHARED / "openp5" / "ML100K"
     published = read_indexing(folder / "item_sequential_indexing_original.txt")
     catalogue = Catalogue(tuple(sorted(published, key=int)))
     place = {item: at for at, item in enumerate(catalogue.item_ids)}
