@@ -44,8 +44,8 @@ class DPOAlternative:
 
         def loss(forget: Transitions, retain: Transitions) -> torch.Tensor:
             pool = batches.asked_by if c.alternative == "own" else np.zeros(len(forget), dtype=np.int64)
-            better = alternatives(pools, pool, forget.targets.cpu().numpy(), len(task.catalogue), rng)
-            better = torch.from_numpy(better).to(forget.targets.device)
+            drawn = alternatives(pools, pool, forget.targets.cpu().numpy(), len(task.catalogue), rng)
+            better = torch.from_numpy(drawn).to(forget.targets.device)
             with torch.no_grad():
                 before = torch.log_softmax(original.logits(forget), dim=-1)
             now = torch.log_softmax(model.logits(forget), dim=-1)
