@@ -34,8 +34,9 @@ class Task:
         recommender: A private copy of the trained recommender; it may be changed at will. Of a method that trains its
             own base, that base.
         retained: The training sequences of R.
-        forget: The transitions of F as queries: for `users` all their training transitions, each after all the
-            items before it; else the forgotten interactions, each after the user's retained items before it.
+        forget: The transitions of F as queries, each after all the items that stood before it when the base was
+            trained; where interactions were drawn in pairs by a coin, and where items are withdrawn, after the user's
+            retained items among those.
         forget_sequences: For `users` the training sequences of F, else the full training sequences (retained and
             forgotten items in order) of the affected users.
         forget_mask: bool [items of forget_sequences], True at what must be forgotten.

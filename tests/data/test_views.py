@@ -1,5 +1,7 @@
 """Every view asks what it should, and no history holds what a model must not be shown."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from tests.planted import setting, world
 from vestige.data.request import HoldoutConfig, Part, RequestConfig, draw
 from vestige.data.sequences import sequences
 from vestige.data.views import PER_USER, build, jaccard, neighbours
+from vestige.pipeline.tasks import make_task
 
 DATA, SPLIT, VIEWS = setting()
 
@@ -46,6 +49,41 @@ def test_interactions_are_asked_after_retained_items_only() -> None:
         for row, user in enumerate(queries.users):
             assert not {(int(user), int(item)) for item in queries.histories.row(row)} & taken
     assert len(views.queries["forget"]) == (split.part == Part.FORGET).sum()
+
+
+def test_interactions_of_a_list_are_asked_after_what_stood_before_them_in_training(tmp_path: Path) -> None:
+    """A list may name many in a row: after what stays of such a history nobody ever answered with the later ones."""
+    data = world()
+    users = range(5, 25)
+    latest = {user: list(range(data.offsets[user + 1] - 6, data.offsets[user + 1] - 2)) for user in users}
+    file = tmp_path / "latest.tsv"
+    file.write_text(
+        "".join(f"{data.user_ids[u]}\t{data.item_ids[data.item[e]]}\n" for u, events in latest.items() for e in events)
+    )
+    split = draw(data, RequestConfig(kind="interactions", file=str(file)), HoldoutConfig(), 0)
+    views = build(data, split, 0)
+    task = make_task(
+        data, split, Part.FORGET, recommender=None, seed=0, device="cpu", budget=None, progress=None, fresh=None
+    )
+    parts = {"forget": Part.FORGET, "unseen_train": Part.UNSEEN}
+    for name, queries in {**{view: views.queries[view] for view in parts}, "task": task.forget}.items():
+        trained = (Part.RETAINED, parts.get(name, Part.FORGET))
+        events = iter(np.flatnonzero(split.part == trained[1]))
+        for row in range(len(queries)):
+            event = next(events)
+            own = np.arange(data.offsets[data.user[event]], event)
+            before = own[np.isin(split.part[own], trained)]
+            assert queries.targets[row] == data.item[event]
+            assert queries.histories.row(row).tolist() == data.item[before].tolist()
+    # The last of four stands after the three before it, which base was trained on.
+    last = latest[5][-1]
+    row = task.forget.targets.tolist().index(data.item[last])
+    assert task.forget.histories.row(row)[-3:].tolist() == data.item[last - 3 : last].tolist()
+    # What a service is asked after deletion is another question: the view `affected` has nothing that was taken away.
+    gone = {(int(data.user[e]), int(data.item[e])) for e in np.flatnonzero(np.isin(split.part, [1, 2]))}
+    for row, user in enumerate(views.queries["affected"].users):
+        asked = views.queries["affected"].histories.row(row)
+        assert not {(int(user), int(item)) for item in asked} & gone
 
 
 def test_reach_leaves_out_what_training_cannot_touch() -> None:

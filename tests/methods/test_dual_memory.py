@@ -250,22 +250,23 @@ def test_a_history_that_must_be_recognised_is_never_shown_as_one_that_must_not()
     assert judged and not judged & trained
 
 
-def test_somebody_who_keeps_nothing_does_not_stop_the_others() -> None:
-    """Of a user who forgets everything there is no history to ask after; and no positive is a forgotten item."""
+def test_somebody_who_keeps_nothing_has_the_positives_of_those_alike() -> None:
+    """And no positive is an item that its user forgets."""
     task = task_for("interactions")
-    user = task.forget_sequences.users[0]
-    first = slice(0, int(task.forget_sequences.lengths[0]))
     mask = task.forget_mask.copy()
-    mask[first] = True
-    asked = np.flatnonzero(task.forget.users != user)
-    everything = replace(task, forget_mask=mask, forget=task.forget.take(asked))
+    mask[: int(task.forget_sequences.lengths[0])] = True
+    everything = replace(task, forget_mask=mask)
     assert DualMemory(QUICK.model_copy(update={"epochs": 1})).unlearn(everything).notes["steps"] > 0
     pools = _positive_pools(everything, 3)
-    assert pools.lengths[0] == 0 and (pools.lengths[1:] > 0).all()
+    assert (pools.lengths > 0).all() and pools.users.tolist() == task.forget_sequences.users.tolist()
+    others = set(_positive_pools(replace(task, kind="users", forget_mask=np.ones_like(mask)), 3).row(0).tolist())
+    assert set(pools.row(0).tolist()) == others
     row_of = np.repeat(np.arange(len(pools)), task.forget_sequences.lengths)
-    for row in range(1, len(pools)):
-        forgotten = set(task.forget_sequences.items[mask & (row_of == row)].tolist())
-        assert not set(pools.row(row).tolist()) & forgotten
+    for row in range(len(pools)):
+        own = task.forget_sequences.items[row_of == row]
+        assert not set(pools.row(row).tolist()) & set(own[mask[row_of == row]].tolist())
+        if row:
+            assert set(pools.row(row).tolist()) <= set(own.tolist())
 
 
 def test_finetune_moves_and_retrain_starts_anew() -> None:

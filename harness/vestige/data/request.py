@@ -157,6 +157,16 @@ class Split:
         sizes = {"users": len(self.forget_users), "items": len(self.forget_items)}
         return sizes.get(self.kind, len(self.events(Part.FORGET)))
 
+    @property
+    def asked_as_trained(self) -> bool:
+        """Whether each interaction of F and T is asked for after all that stood before it in training, F (of T: T) too.
+
+        Where a coin told adjacent interactions apart, and where items are withdrawn, it is after what is retained of
+        that: then both of a pair are asked after the same history, whatever the coins said. A list takes many in a row,
+        and after what stays of such a history no model ever answered with them: that question finds no memory.
+        """
+        return self.kind == "users" or (self.kind == "interactions" and not self.exchangeable)
+
     def events(self, part: Part) -> IntArray:
         """The interactions of a part, ascending."""
         return np.flatnonzero(self.part == part)
@@ -407,7 +417,8 @@ def _split(
     notes: Notes,
 ) -> Split:
     forgotten = part == Part.FORGET
-    stays = part < Part.VALIDATION if kind == "users" else part == Part.RETAINED
+    as_trained = kind == "users" or (kind == "interactions" and not exchangeable)
+    stays = part < Part.VALIDATION if as_trained else part == Part.RETAINED
     seen = np.concatenate([[0], np.cumsum(stays)])
     if not (forgotten & (seen[:-1] > seen[data.offsets[data.user]])).any():
         raise InputError(

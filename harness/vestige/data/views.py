@@ -72,9 +72,9 @@ def build(data: Interactions, split: Split, seed: int, reach: int | None = None,
 
     `retain` (and `unseen`, or `affected` for an interactions request): the test item after all earlier
     interactions that were not taken away; where items are withdrawn, of everybody whose test item is none of them, so
-    that there is no other. `forget` and `unseen_train`: training transitions of F and T, at
-    most `PER_USER` a user, drawn by seed; where interactions were drawn in pairs, both of a pair are asked, at the same
-    place of both views. `neighbours` and `controls`: rows of `retain`.
+    that there is no other. `forget` and `unseen_train`: training transitions of F and T (`Split.asked_as_trained`),
+    at most `PER_USER` a user, drawn by seed; where interactions were drawn in pairs, both of a pair are asked, at the
+    same place of both views. `neighbours` and `controls`: rows of `retain`.
 
     Args:
         reach: How many of a user's last training transitions the recommender's training can touch; None for all.
@@ -97,8 +97,9 @@ def build(data: Interactions, split: Split, seed: int, reach: int | None = None,
             view: of[_some_of_each(data.user[of], np.arange(len(of)), rng)]
             for view, of in (("forget", forgotten), ("unseen_train", unseen))
         }
-    for view, asked in events.items():
-        queries[view] = Queries(_histories(data, _visible(split), asked), data.item[asked], data.user[asked])
+    for view, part in (("forget", Part.FORGET), ("unseen_train", Part.UNSEEN)):
+        asked = events[view]
+        queries[view] = Queries(_histories(data, _before(split, part), asked), data.item[asked], data.user[asked])
     rows = {view: (view, np.arange(len(q))) for view, q in queries.items()}
     near, matched = neighbours(data, split)
     for view, users in (("neighbours", near), ("controls", matched)):
@@ -177,6 +178,15 @@ def _visible(split: Split) -> BoolArray:
     return stays
 
 
+def _before(split: Split, part: Part) -> BoolArray:
+    """The interactions that may stand before one of F (or T) that is asked for: see `Split.asked_as_trained`."""
+    if not split.asked_as_trained:
+        return _visible(split)
+    other = () if split.kind == "users" else ({Part.FORGET: Part.UNSEEN, Part.UNSEEN: Part.FORGET}[part], Part.UNUSED)
+    stands: BoolArray = ~np.isin(split.part, other)
+    return stands
+
+
 def _histories(data: Interactions, visible: BoolArray, events: IntArray) -> Sequences:
     """For each event, the visible items of the same user that stand before it."""
     before = np.concatenate([[0], np.cumsum(visible)])
@@ -196,7 +206,7 @@ def _held_out(data: Interactions, split: Split, users: IntArray, part: Part) -> 
 def _askable(data: Interactions, split: Split, part: Part, reach: int | None) -> IntArray:
     """The interactions of a part that have a history, and that training can reach."""
     events = split.events(part)
-    able = _histories(data, _visible(split), events).lengths > 0
+    able = _histories(data, _before(split, part), events).lengths > 0
     if reach is not None:
         before = np.concatenate([[0], np.cumsum(split.part <= Part.UNSEEN)])
         able &= before[data.offsets[data.user[events] + 1]] - before[events] <= reach

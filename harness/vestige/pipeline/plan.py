@@ -133,6 +133,10 @@ class _Planner:
         self.views = {"seed": seed, "recommender": describe(board.recommender)}
         if held_out is not Part.TEST:
             self.views["held_out"] = held_out.name
+        # What a list names is asked for after what stood before it in training; it was what is retained of that once.
+        listed = config.request.kind == "interactions" and config.request.file is not None
+        self.asked = {"asked": "as trained"} if listed else {}
+        self.views |= self.asked
         self.models = {role: self._train(role) for role in (*self.roles, "popularity")}
         self.scored = {role: self._score(model) for role, model in self.models.items()}
         # Attacks and shadow models are of what is the row's result.
@@ -215,6 +219,7 @@ class _Planner:
             "version": VERSIONS["unlearn"],
             **self.inputs_payload,
             "forget": int(Part.FORGET if world == "base" else Part.UNSEEN),
+            **self.asked,
             "seed": seeds.derive(self.seed, "method", method.spec.name),
             "method": describe(method),
             "recommender": base["recommender"],

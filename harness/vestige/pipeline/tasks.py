@@ -24,7 +24,7 @@ def make_task(data: Interactions, split: Split, forget: Part, **rest: Any) -> Ta
     return Task(
         kind=split.kind,
         retained=retained,
-        forget=_forget_queries(sequences, mask, whole=split.kind == "users"),
+        forget=_forget_queries(sequences, mask, split.asked_as_trained),
         forget_sequences=sequences,
         forget_mask=mask,
         catalogue=Catalogue(tuple(data.item_ids.tolist())),
@@ -32,10 +32,10 @@ def make_task(data: Interactions, split: Split, forget: Part, **rest: Any) -> Ta
     )
 
 
-def _forget_queries(sequences: Sequences, mask: Any, whole: bool) -> Queries:
-    """Each forgotten item after what stood before it: everything for whole users, else only what is retained."""
+def _forget_queries(sequences: Sequences, mask: Any, as_trained: bool) -> Queries:
+    """Each forgotten item after what stood before it: everything `as_trained`, else only what is retained."""
     row_of = np.repeat(np.arange(len(sequences)), sequences.lengths)
-    visible = np.ones(len(mask), dtype=np.bool_) if whole else ~mask
+    visible = np.ones(len(mask), dtype=np.bool_) if as_trained else ~mask
     before = np.concatenate([[0], np.cumsum(visible)])
     events = np.flatnonzero(mask)
     starts = before[sequences.offsets[row_of[events]]]

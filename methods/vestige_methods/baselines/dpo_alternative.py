@@ -83,4 +83,7 @@ def _pools(task: Task, own: bool) -> Sequences:
         return Sequences(task.retained.items, np.asarray([0, len(task.retained.items)]), np.zeros(1, dtype=np.int32))
     kept, rows = ~task.forget_mask, task.forget_sequences
     row_of = np.repeat(np.arange(len(rows)), rows.lengths)
-    return Sequences(rows.items[kept], offsets_of(np.bincount(row_of[kept], minlength=len(rows))), rows.users)
+    sizes = np.bincount(row_of[kept], minlength=len(rows))
+    if not sizes.all():
+        raise InputError("alternative = 'own' needs items that users keep, but somebody keeps none; use 'any'.")
+    return Sequences(rows.items[kept], offsets_of(sizes), rows.users)

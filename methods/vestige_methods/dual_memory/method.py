@@ -339,26 +339,35 @@ class _EarlyStop:
 
 
 def _positive_pools(task: Task, nearest: int) -> Sequences:
-    """For each row of `forget_sequences` the items that are positives for its user; only of one who kept nothing, and
-    so has no history to be asked about, there may be none.
-    """
+    """For each row of `forget_sequences` the items that are positives for its user; never empty."""
     forget, retained = task.forget_sequences, task.retained
     row_of = np.repeat(np.arange(len(forget)), forget.lengths)
     # What is to be forgotten is no positive, unless nothing else is left.
     forgotten = np.zeros((len(forget), len(task.catalogue)), dtype=np.bool_)
     forgotten[row_of[task.forget_mask], forget.items[task.forget_mask]] = True
-    if task.kind == "users":
-        similar = jaccard(forget, retained, len(task.catalogue))
-        near = np.argsort(-similar, axis=1, kind="stable")[:, :nearest]
-        picked = retained.take(near.ravel())
-        sizes = picked.lengths.reshape(near.shape).sum(axis=1)
-        pools = Sequences(picked.items, offsets_of(sizes), forget.users)
-    else:
-        pools = _only(forget, ~task.forget_mask)
+    own = _only(forget, ~task.forget_mask)
+    alone = np.flatnonzero(own.lengths == 0)  # all, where whole users are forgotten
+    similar = jaccard(forget.take(alone), retained, len(task.catalogue))
+    nearby = np.argsort(-similar, axis=1, kind="stable")[:, :nearest]
+    near = retained.take(nearby.ravel())
+    sizes = near.lengths.reshape(nearby.shape).sum(axis=1)
+    pools = _either(own, Sequences(near.items, offsets_of(sizes), forget.users[alone]))
     row_of = np.repeat(np.arange(len(pools)), pools.lengths)
     fresh = ~forgotten[row_of, pools.items]
     some = np.bincount(row_of[fresh], minlength=len(pools)) > 0
     return _only(pools, fresh | ~some[row_of])
+
+
+def _either(rows: Sequences, others: Sequences) -> Sequences:
+    """The rows, and in the place of those that are empty the `others`, one after another."""
+    both = Sequences(
+        np.concatenate([rows.items, others.items]),
+        np.concatenate([rows.offsets, rows.offsets[-1] + others.offsets[1:]]),
+        np.concatenate([rows.users, others.users]),
+    )
+    chosen = np.arange(len(rows))
+    chosen[rows.lengths == 0] = len(rows) + np.arange(len(others))
+    return both.take(chosen)
 
 
 def _only(rows: Sequences, keep: BoolArray) -> Sequences:

@@ -20,6 +20,7 @@ from vestige.recommenders.flops import FlopsByShape
 from vestige.recommenders.t5 import PAD, T5Recommender
 from vestige_methods.dual_memory.config import DualMemoryConfig
 from vestige_methods.dual_memory.layers import known_layers
+from vestige_methods.uniform_on_f import scattered
 
 HELD_OUT = 0.25
 """Share of the histories that choose the threshold."""
@@ -231,7 +232,7 @@ def labelled_histories(
     Args:
         retained, forget: Training sequences.
         whole: `forget` holds the sequences of whole users, of whom every prefix is to be recognised. Otherwise it holds
-            one complete history for each forgotten interaction, a prefix of its user's retained sequence.
+            one complete history for each forgotten interaction.
         per_forgotten, per_retained: Prefixes of a user. Of the forgotten each is a question that will be asked; of the
             retained, who are many, a few of each show as much.
     """
@@ -267,13 +268,17 @@ def labelled_histories(
     )
 
 
-def _names(prefixes_of_users: Sequences) -> npt.NDArray[np.int64]:
-    """int64 [rows]: equal for the same prefix of the same user, and for nothing else."""
-    return (prefixes_of_users.users.astype(np.int64) << 32) + prefixes_of_users.lengths
+def _names(rows: Sequences) -> npt.NDArray[np.uint64]:
+    """uint64 [rows]: a sum of one random word for each item and place, so equal for equal histories of a user alone."""
+    row_of = np.repeat(np.arange(len(rows)), rows.lengths)
+    place = np.arange(len(rows.items)) - rows.offsets[row_of]
+    words = scattered(scattered(rows.items.astype(np.uint64)) + place.astype(np.uint64))
+    summed = np.add.reduceat(words, rows.offsets[:-1]) if len(rows) else np.zeros(0, dtype=np.uint64)
+    return scattered(rows.users.astype(np.uint64)) + summed
 
 
 def _distinct(rows: Sequences) -> Sequences:
-    """Every prefix once."""
+    """Every history of a user once."""
     return rows.take(np.sort(np.unique(_names(rows), return_index=True)[1]))
 
 
