@@ -135,7 +135,7 @@ def test_what_another_process_still_writes_is_left_alone(tmp_path: Path) -> None
 
 
 DRAW = ("--forget-users", "8", "--retain-users", "10", "--percent", "20", "--min-events", "6", "--high-rating", "3")
-SMALL = ("--preset", "e2_strong", "--epochs", "2", "--batch-size", "64", "--router-epochs", "4", "--threads", "1")
+SMALL = ("--preset", "e2_strong", "--epochs", "2", "--batch-size", "64", "--router-epochs", "40", "--threads", "1")
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +251,8 @@ def test_evaluate_measures_as_a_query_by_query_count_does(made: Path, run: Run) 
 def test_unlearned_rows_that_main_answers_are_base_s_own(made: Path) -> None:
     source = read_data(read_manifest(made / "base").data, plugins.load(), None, "test")
     base, dual = (open_model(made / name, source, plugins.load(), "cpu") for name in ("base", "dual"))
-    rows = sequences([source.data.item[source.data.user == user][:9].tolist() for user in range(source.data.n_users)])
+    items = [source.data.item[source.data.user == user].tolist() for user in range(source.data.n_users)]
+    rows = sequences([own[:length] for own in items for length in range(6, len(own))])
     routed = dual.parts().router.probability(rows) >= dual.parts().router.threshold  # type: ignore[attr-defined]
     ours, theirs = dual.score(rows), base.score(rows)
     assert 0 < routed.sum() < len(rows)
