@@ -67,12 +67,17 @@ def test_it_forgets_items_of_several_tokens(items: str, kind: str, tmp_path: Pat
     assert isinstance(task.recommender, T5Recommender) and not task.recommender.codes.single
     settings = DualMemoryConfig(**{**PRESETS["distilled"], "epochs": 40, "lr": 1e-2, "router_epochs": 20})
     base = task.recommender.score(task.forget.histories)
+    rest = task.retained
+    of_the_rest = task.recommender.score(rest)
     model = DualMemory(settings).unlearn(task).model
     assert isinstance(model, DualMemoryModel)
-    p = model.parts().router.probability(task.forget.histories)
+    router = model.parts().router
+    p = router.probability(task.forget.histories)
     after = model.score(task.forget.histories)
     kept = p < model.threshold
-    assert 0 < kept.sum() < len(kept)
+    assert kept.sum() < len(kept)
+    stays = router.probability(rest) < model.threshold
+    assert stays.any() and np.array_equal(model.score(rest)[stays], of_the_rest[stays])
     assert np.array_equal(after[kept], base[kept])
     target = task.forget.targets
     moved = (after - base)[np.arange(len(target)), target]
