@@ -31,13 +31,13 @@ class Part(IntEnum):
 
 
 Kind = Literal["users", "interactions", "items"]
+"""What one request names: whole users, single interactions, or items that are withdrawn from everybody."""
 
 Notes = dict[str, str | int | float]
 """What must be known about a request, for the record."""
 
 USERS_NAMED, INTERACTIONS_NAMED = "users named by the file", "interactions named by the file"
 NOT_THERE, HELD_OUT = "of them not in the dataset", "of them held out of training"
-"""What one request names: whole users, single interactions, or items that are withdrawn from everybody."""
 
 
 class RequestConfig(Config):
@@ -165,11 +165,15 @@ class Split:
         that: then both of a pair are asked after the same history, whatever the coins said. A list takes many in a row,
         and after what stays of such a history no model ever answered with them: that question finds no memory.
         """
-        return self.kind == "users" or (self.kind == "interactions" and not self.exchangeable)
+        return _asked_as_trained(self.kind, self.exchangeable)
 
     def events(self, part: Part) -> IntArray:
         """The interactions of a part, ascending."""
         return np.flatnonzero(self.part == part)
+
+
+def _asked_as_trained(kind: Kind, exchangeable: bool) -> bool:
+    return kind == "users" or (kind == "interactions" and not exchangeable)
 
 
 def hold_out(data: Interactions, config: HoldoutConfig) -> npt.NDArray[np.int8]:
@@ -417,8 +421,7 @@ def _split(
     notes: Notes,
 ) -> Split:
     forgotten = part == Part.FORGET
-    as_trained = kind == "users" or (kind == "interactions" and not exchangeable)
-    stays = part < Part.VALIDATION if as_trained else part == Part.RETAINED
+    stays = part < Part.VALIDATION if _asked_as_trained(kind, exchangeable) else part == Part.RETAINED
     seen = np.concatenate([[0], np.cumsum(stays)])
     if not (forgotten & (seen[:-1] > seen[data.offsets[data.user]])).any():
         raise InputError(
