@@ -260,7 +260,7 @@ def unlearn(
     )
     if forget is not None and drawing:
         raise InputError("--forget-samples names the list, so nothing is drawn; leave out the options of the draw.")
-    if forget is None and missing != "error":
+    if forget is None and retain is None and _drop(missing):
         raise InputError("--missing is for a list; give one with --forget-samples.")
     with _progress("unlearn") as progress:
         manifest = run(
@@ -302,6 +302,9 @@ def evaluate(
     retain_samples: Annotated[
         Path | None, _option("retain_samples", "Of whom `retain` is asked: retain_samples_subset.json.", RUN)
     ] = None,
+    missing: Annotated[
+        str, typer.Option(help="error, or drop what that file names and is not there.", rich_help_panel=RUN)
+    ] = "error",
     num_beams: Annotated[
         int | None, _option("num_beams", "Where several tokens spell an item: beams; 0, exact.", RUN)
     ] = None,
@@ -323,7 +326,7 @@ def evaluate(
             Models(original_model, unlearned_model, gold_model),
             plugins=_plugins(),
             k=k,
-            sample=Sample(_sample_size("--eval-sample-size", eval_sample_size), retain_samples, seed),
+            sample=Sample(_sample_size("--eval-sample-size", eval_sample_size), retain_samples, seed, _drop(missing)),
             place=dataset_path,
             machine=_machine(device, threads),
             settings=_present({"beams": num_beams}),

@@ -444,7 +444,10 @@ def test_evaluate_refuses_with_one_sentence(
     if "short" in words and not (made / "short").exists():
         again = train_words("short", "--exclude", "dual/forget_samples_subset.json")
         good(run(*["3" if word == "4" else word for word in again]))
-    (made / "odd.json").write_text('[{"user_id": "u1", "seq_items": ["nothing"]}]')
+    kept = json.loads((made / "dual" / "retain_samples_subset.json").read_text())[0]["user_id"]
+    (made / "odd.json").write_text(json.dumps([{"user_id": kept, "seq_items": ["nothing"]}]))
+    if "odd.json" in words:
+        good(run("evaluate", *models(*words, "--missing", "drop")))
     refused(run("evaluate", *models(*words)), *parts)
 
 

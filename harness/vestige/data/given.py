@@ -65,8 +65,11 @@ def read_given(data: Interactions, part: npt.NDArray[np.int8], file: Path, drop:
     return Given("users", events, notes)
 
 
-def retained_in(data: Interactions, split: Split, file: Path) -> IntArray:
+def retained_in(data: Interactions, split: Split, file: Path, drop: bool) -> IntArray:
     """int64 [users]: whom an interchange file of retained users names.
+
+    Args:
+        drop: Leave out users and items that are not in the dataset; only the users matter.
 
     Raises:
         InputError: It is malformed, or names a user or an item that is not there, or somebody who is not retained.
@@ -77,10 +80,15 @@ def retained_in(data: Interactions, split: Split, file: Path) -> IntArray:
     for number, sample in enumerate(read_samples(file, "retain"), start=1):
         where = f"{file}, entry {number}"
         if sample.user_id not in users:
+            if drop:
+                continue
             raise InputError(f"{where}: user {sample.user_id!r} is not in the dataset.")
         for item in sample.seq_items:
-            if item not in items:
-                raise InputError(f"{where} (user {sample.user_id!r}): seq_items: item {item!r} is not in the dataset.")
+            if item not in items and not drop:
+                raise InputError(
+                    f"{where} (user {sample.user_id!r}): seq_items: item {item!r} is not in the dataset; --missing "
+                    "drop leaves out what does not exist."
+                )
         if users[sample.user_id] not in retained:
             raise InputError(
                 f"{where}: user {sample.user_id!r} is not retained: something of theirs is forgotten or was never "

@@ -99,12 +99,14 @@ class Sample:
     Attributes:
         users: At most so many users of each view, drawn by `seed`.
         retain: A file in the published form whose users make up the view `retain`.
+        drop: Leave out of it what does not exist.
         seed: Of the draw, and of the training transitions that are asked.
     """
 
     users: int | None = None
     retain: Path | None = None
     seed: int = 0
+    drop: bool = False
 
 
 def evaluate(
@@ -285,7 +287,7 @@ class _Bench:
 
     def sampled(self, views: Views, sample: Sample) -> Views:
         """The views of which only the users of the sample are asked, and nothing is scored in vain."""
-        named = None if sample.retain is None else retained_in(self.source.data, self.split, sample.retain)
+        named = None if sample.retain is None else retained_in(self.source.data, self.split, sample.retain, sample.drop)
         rows: dict[str, tuple[str, IntArray]] = {}
         for view, (parent, own) in views.rows.items():
             users = views.users(view)

@@ -124,7 +124,7 @@ def unlearn(
         )
         if asked.retain is not None:
             shutil.copyfile(asked.retain, folder / RETAIN_FILE)
-            shown = retained_in(source.data, split, asked.retain)
+            shown = retained_in(source.data, split, asked.retain, asked.drop)
             rows = np.flatnonzero(np.isin(task.retained.users, shown))
             task = replace(task, retained=task.retained.take(rows))
         runs: Method = chosen.spec.load()(chosen.config)
