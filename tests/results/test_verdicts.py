@@ -55,6 +55,36 @@ def test_a_row_that_differs_is_named_and_the_others_are_not() -> None:
     assert "p adjusted for 2 rows (Holm)" in text
 
 
+COLLATERAL = {
+    "do_nothing": {"collateral/neighbours": (0.046, 0.008)},
+    "retrain": {"collateral/neighbours": (0.0, 0.0)},
+    "harmful": {"collateral/neighbours": (-0.05, 0.008)},
+    "control": {"collateral/neighbours": (0.042, 0.008)},
+    "recheck": {"collateral/neighbours": (0.001, 0.008)},
+}
+
+
+def test_a_gold_that_is_the_odd_one_out_is_said_to_be() -> None:
+    """A planted gold that is off: everybody differs from it, another retraining too, and only one row from both."""
+    name = "collateral/neighbours"
+    made = results(COLLATERAL, ("control", "recheck"))
+    assert [c.label for c in verdicts.against_gold(made, name) if c.p < 0.05] == ["do_nothing", "harmful"]
+    assert [c.label for c in verdicts.retrainings_apart(made, name)] == ["control"]
+    assert [c.label for c in verdicts.against_control(made, name) if c.p < 0.05] == ["harmful"]
+    text = markdown(made)
+    assert "gold with another seed: control (0.042" in text
+    assert "Against control: Different: harmful" in text
+
+
+def test_where_retrainings_agree_nothing_is_excused() -> None:
+    rows = {**COLLATERAL, "control": {"collateral/neighbours": (0.002, 0.008)}}
+    made = results(rows, ("control", "recheck"))
+    assert verdicts.retrainings_apart(made, "collateral/neighbours") == []
+    text = markdown(made)
+    assert "collateral, against gold, p adjusted for 2 rows (Holm). Different: do_nothing" in text
+    assert "another seed" not in text.partition("## How to read this")[0]
+
+
 def test_nothing_varies() -> None:
     same = Estimate(0.0, np.zeros(10))
     assert verdicts.two_sided(same) == 1.0

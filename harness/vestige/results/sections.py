@@ -12,12 +12,12 @@ class Section:
     Attributes:
         title: Its heading.
         columns: Headings by `metric/view`.
-        headline: The measurement on which rows are compared with gold, or empty.
+        headlines: The measurements on which rows are compared with gold.
     """
 
     title: str
     columns: dict[str, str]
-    headline: str = ""
+    headlines: tuple[str, ...] = ()
 
 
 def k_of(results: Results) -> int:
@@ -64,7 +64,7 @@ def sections(results: Results) -> list[Section]:
                 f"hit@{k}/{other}": f"hit@{k} {other}",
                 "collateral/neighbours": "collateral",
             },
-            f"ndcg@{k}/retain",
+            (f"ndcg@{k}/retain", "collateral/neighbours"),
         ),
         Section(
             "What it still remembers",
@@ -77,12 +77,12 @@ def sections(results: Results) -> list[Section]:
                 "streisand/forget": "over-forgotten",
                 "jensen_shannon/forget": "Jensen–Shannon",
             },
-            f"hit@{k}/forget",
+            (f"hit@{k}/forget",),
         ),
         Section(
             "Who can tell that somebody was forgotten",
             attack_columns(results),
-            headline_auc(results),
+            (headline_auc(results),),
         ),
         Section(
             "What the router gives away",

@@ -15,9 +15,12 @@ from vestige.results.tidy import TIDY, tidy, to_csv
 from vestige.results.under import under
 from vestige.results.verdicts import (
     ALPHA,
+    Compared,
+    against_control,
     against_gold,
     attack_controls,
     detectable,
+    retrainings_apart,
 )
 
 
@@ -110,22 +113,35 @@ def _table(results: Results, columns: dict[str, str]) -> str:
 
 
 def _comparison(results: Results, section: Section) -> list[str]:
-    """Which rows differ from gold on the table's headline, and what difference the board could have found."""
-    compared = against_gold(results, section.headline) if section.headline else []
-    if not compared:
-        return []
-    heading = section.columns.get(section.headline, section.headline)
-    differ = [
-        f"{c.label} ({value(c.difference.value, c.difference.interval)}, p {_p(c.p)})" for c in compared if c.p < ALPHA
-    ]
+    """Which rows differ from gold on each of the table's headlines, and what difference the board could have found."""
+    texts = []
+    for name in section.headlines:
+        compared = against_gold(results, name)
+        if not compared:
+            continue
+        text = f"{section.columns.get(name, name)}, against gold, p adjusted for {len(compared)} rows (Holm)."
+        text += _told_apart(compared)
+        smallest = detectable(results, name)
+        if smallest is not None:
+            text += f" With these users a difference of {smallest:.4f} is found in 80 of 100 boards (one row, 5 %)."
+        if apart := retrainings_apart(results, name):
+            others = "; ".join(f"{c.label} ({_difference(c)})" for c in apart)
+            text += f" But so does gold with another seed: {others}. What differs from gold only, a seed may explain."
+            if controlled := against_control(results, name):
+                text += f" Against control:{_told_apart(controlled)}"
+        texts.append(text)
+    return texts
+
+
+def _told_apart(compared: list[Compared]) -> str:
+    differ = [f"{c.label} ({_difference(c)})" for c in compared if c.p < ALPHA]
     same = [f"{c.label} (p {_p(c.p)})" for c in compared if c.p >= ALPHA]
-    text = f"{heading}, against gold, p adjusted for {len(compared)} rows (Holm)."
-    text += f" Different: {'; '.join(differ)}." if differ else " No row differs."
-    text += f" Not told apart: {'; '.join(same)}." if same and differ else ""
-    smallest = detectable(results, section.headline)
-    if smallest is not None:
-        text += f" With these users a difference of {smallest:.4f} is found in 80 of 100 boards (one row, 5 %)."
-    return [text]
+    text = f" Different: {'; '.join(differ)}." if differ else " No row differs."
+    return text + (f" Not told apart: {'; '.join(same)}." if same and differ else "")
+
+
+def _difference(c: Compared) -> str:
+    return f"{value(c.difference.value, c.difference.interval)}, p {_p(c.p)}"
 
 
 def _p(p: float) -> str:

@@ -1,5 +1,6 @@
 """What a board says as a whole: whether it says anything, which rows differ from gold, whether the attacks work."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,9 @@ POWER = 0.6
 
 ALPHA = 0.05
 """Level of the comparisons with gold, all rows of a table together."""
+
+RETRAININGS = ("control", "recheck")
+"""The rows that are gold with another seed."""
 
 DETECTED = 0.8
 """The smallest difference is named that would be found so often."""
@@ -83,7 +87,7 @@ class Compared:
 
     Attributes:
         label: The row.
-        difference: Row minus gold, paired by user.
+        difference: Row minus gold (or control), paired by user.
         p: Two-sided, adjusted over the rows by Holm's method.
     """
 
@@ -99,12 +103,36 @@ def against_gold(results: Results, name: str) -> list[Compared]:
     gold = results.label_of("retrain")
     if gold is None:
         return []
+    pairs = {label: results.reference(label, "gold", name) for label in results.competing if label != gold}
+    return _compared(results, name, {label: target for label, target in pairs.items() if target is not None})
+
+
+def retrainings_apart(results: Results, name: str) -> list[Compared]:
+    """Which of control and recheck differ from gold on `metric/view`, p < `ALPHA` after Holm's adjustment.
+
+    They are gold with other seeds. Intervals are over users, the models given: where another retraining differs, rows
+    may differ from gold for no other reason.
+    """
+    gold = results.label_of("retrain")
+    if gold is None:
+        return []
+    pairs = {label: gold for label in RETRAININGS if label in results.labels}
+    return [compared for compared in _compared(results, name, pairs) if compared.p < ALPHA]
+
+
+def against_control(results: Results, name: str) -> list[Compared]:
+    """Every competing row but gold against control, as `against_gold`; rows whose gold is their own stand aside."""
+    gold = results.label_of("retrain")
+    labels = [row for row in results.competing if row != gold and results.reference(row, "gold", name) == gold]
+    return _compared(results, name, dict.fromkeys(labels, "control") if "control" in results.labels else {})
+
+
+def _compared(results: Results, name: str, pairs: Mapping[str, str]) -> list[Compared]:
+    """Rows minus those that they are compared with, p-values adjusted over all of them."""
     differences = {
         label: difference
-        for label in results.competing
-        if label != gold
-        and (target := results.reference(label, "gold", name)) is not None
-        and (difference := results.difference(label, target, name)) is not None
+        for label, target in pairs.items()
+        if (difference := results.difference(label, target, name)) is not None
     }
     adjusted = holm([two_sided(d) for d in differences.values()])
     return [Compared(label, d, p) for (label, d), p in zip(differences.items(), adjusted, strict=True)]
