@@ -1,8 +1,8 @@
-"""Collateral damage: what the neighbours of the forgotten lost, beyond what matched other users lost.
+"""Collateral damage: whether the neighbours of the forgotten are served worse than by gold, beyond what others are.
 
     (q_unlearned − q_gold) on `neighbours` − (q_unlearned − q_gold) on `controls`,  q = hit@10
 
-A difference of differences, so that a general loss (which `retain` shows) is not counted again here.
+Below 0 is damage. A difference of differences, so that a general loss (which `retain` shows) is not counted again here.
 """
 
 from collections.abc import Iterator

@@ -40,7 +40,7 @@ def vestige_metrics() -> list[MetricSpec]:
         MetricSpec(
             name="collateral",
             version="1",
-            summary="What neighbours of the forgotten lost beyond what similar other users lost.",
+            summary="Whether neighbours of the forgotten are served worse than gold serves them, beyond what matched users are.",
             factory="vestige_metrics.collateral:Collateral",
             config=NoSettings,
             measures=("collateral",),

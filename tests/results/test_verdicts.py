@@ -180,11 +180,29 @@ def test_a_method_is_compared_with_its_own_gold_where_training_is_asked_about() 
     on_retain = {c.label: c.difference.value for c in verdicts.against_gold(made, "ndcg@10/retain")}
     assert on_retain["sisa"] == pytest.approx(-0.02)
     assert verdicts.closed(made, "sisa") == pytest.approx((0.5 - 0.31) / (0.5 - 0.3))
-    assert "sisa closes 95 % of the gap between its own base and own gold" in markdown(made)
+    base = {**OWN["do_nothing"], "hit@10:vs_gold/forget": (0.14, 0.01)}
+    text = markdown(results({**OWN, "do_nothing": base}, OWN_CONTROLS))
+    assert "sisa closes 95 % of the gap between its own base and own gold" in text
     assert verdicts.closed(made, "near") == pytest.approx((0.37 - 0.27) / (0.37 - 0.23))
     # 0.31 is 0.01 from its own gold, though 0.08 from the board's.
     best, others = verdicts.against_best(made, "hit@10/forget")
     assert best == "worse" and {c.label: round(c.difference.value, 6) for c in others} == {"sisa": -0.01, "near": -0.04}
+
+
+def test_what_overshoots_is_only_said_of_what_surely_does() -> None:
+    name, from_gold = "hit@10/forget", "hit@10:vs_gold/forget"
+    rows = {
+        **ROWS,
+        "do_nothing": {**ROWS["do_nothing"], from_gold: (0.14, 0.01)},
+        "near": {**ROWS["worse"], name: (0.225, 0.01), from_gold: (-0.005, 0.01)},
+        "over": {**ROWS["worse"], name: (0.17, 0.01), from_gold: (-0.06, 0.01)},
+    }
+    text = markdown(results(rows, CONTROLS))
+    assert "Base remembers: its hit@10 on `forget` is 0.1400 [0.12" in text
+    assert "near closes 104 % of that gap." in text
+    assert "over closes 143 % of that gap (it suppresses what gold still recommends)." in text
+    faint = {**rows, "do_nothing": {**ROWS["do_nothing"], from_gold: (0.01, 0.02)}}
+    assert "Base may remember nothing: its hit@10 on `forget` is 0.0100 [-0.0" in markdown(results(faint, CONTROLS))
 
 
 def test_an_attack_needs_power_on_the_base_that_is_attacked() -> None:

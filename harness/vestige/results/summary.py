@@ -1,5 +1,6 @@
 """What a board is about and what it says as a whole, in sentences."""
 
+from vestige.results.cells import value
 from vestige.results.pooling import Results
 from vestige.results.sections import k_of
 from vestige.results.streams import sentences
@@ -13,7 +14,7 @@ def facts(results: Results) -> str:
     data, request = notes["dataset"], notes["request"]
     seeds = results.about["seeds"]
     of_items = identity.request.get("of", identity.request["kind"]) == "items"
-    forgotten = ", ".join(f"{value} {name}" for name, value in request.items())
+    forgotten = ", ".join(f"{count} {name}" for name, count in request.items())
     return (
         f"Dataset {identity.dataset.name}: {data['users']} users, {data['items']} items, {data['interactions']} "
         f"interactions. Request: {forgotten}. Recommender {identity.recommender.name}. "
@@ -37,17 +38,28 @@ def verdict_lines(results: Results) -> list[str]:
             f"Gold beats the popularity list on `retain` by {better.value:.4f} [{low:.4f}, {high:.4f}] in hit@{k}."
         )
     base, gold = results.label_of("do_nothing"), results.label_of("retrain")
-    remembered = results.difference(base, gold, f"hit@{k}/forget") if base and gold else None
-    if remembered and base and gold:
-        low, high = remembered.interval
-        lines = [
-            f"Base remembers: its hit@{k} on `forget` is {remembered.value:.4f} [{low:.4f}, {high:.4f}] above gold's."
-        ]
+    remembered = results.pooled(base, f"hit@{k}:vs_gold/forget") if base and gold else None
+    if remembered and remembered.value is not None:
+        how = _by_interval(remembered.interval, "Base remembers:", "Base may remember nothing:", "Base does not remember:")
+        lines = [f"{how} its hit@{k} on `forget` is {value(remembered.value, remembered.interval)} above gold's."]
         for label in results.competing:
             share = closed(results, label)
             if share is not None and label not in (base, gold):
-                beyond = " (more than all of it: it suppresses what gold still recommends)" if share > 1 else ""
                 gap = "the gap between its own base and own gold" if label in results.own_based else "that gap"
-                lines.append(f"{label} closes {100 * share:.0f} % of {gap}{beyond}.")
+                lines.append(f"{label} closes {100 * share:.0f} % of {gap}{_beyond(results, label, share)}.")
         out.append(" ".join(lines))
     return out
+
+
+def _beyond(results: Results, label: str, share: float) -> str:
+    """What it means where a row closes more than all of the gap."""
+    if share <= 1:
+        return ""
+    left = results.pooled(label, f"hit@{k_of(results)}:vs_gold/forget")
+    return _by_interval(left.interval if left else None, "", "", " (it suppresses what gold still recommends)")
+
+
+def _by_interval(interval: tuple[float, float] | None, above: str, around: str, below: str) -> str:
+    """One of three, by where an interval lies as seen from 0; without one, `around`."""
+    low, high = interval or (0.0, 0.0)
+    return above if low > 0 else below if high < 0 else around
