@@ -617,8 +617,11 @@ def _say_progress(share: float, text: str = "") -> None:
 
 
 def _show(markdown: str) -> None:
-    """The leaderboard's tables, without the part for first-time readers."""
-    typer.echo(markdown.partition("## How to read this")[0].strip())
+    """The leaderboard's tables, and where the part for first-time readers stands."""
+    tables, heading, _ = markdown.partition("## How to read this")
+    typer.echo(tables.strip())
+    if heading:
+        typer.echo("\nWhat the rows, columns and capitals mean stands at the end of the table's file.")
 
 
 def main() -> None:
