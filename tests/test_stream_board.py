@@ -95,6 +95,8 @@ def test_gold_is_gold_at_every_step_and_a_row_is_the_last(finished: Path) -> Non
     # do_nothing is base whenever it is asked, and the first request is asked about in the same words.
     same = [value["do_nothing", step, "ndcg@10", "retain"].item() for step in (1, STEPS)]
     assert same[0] == same[1]
+    same = [value["do_nothing", step, "first_hit@10", "forget"].item() for step in (1, STEPS)]
+    assert same[0] == same[1]
     assert value["do_nothing", STEPS, "first_hit@10:vs_gold", "forget"].item() == pytest.approx(
         value["do_nothing", STEPS, "first_hit@10", "forget"].item()
         - value["retrain", STEPS, "first_hit@10", "forget"].item()

@@ -40,7 +40,7 @@ def after(data: Interactions, split: Split, step: int) -> Split:
 
     The users of `retained_users` are those whom no step touches, so that the same are asked after every one.
     """
-    when = _asked_at(data, split)
+    when = asked_at(data, split)
     part = split.part.copy()
     part[(split.part == Part.FORGET) & (when > step)] = Part.RETAINED
     part[(split.part == Part.UNSEEN) & (when > step)] = Part.UNUSED
@@ -52,7 +52,7 @@ def request(data: Interactions, split: Split, step: int, world: World, first: in
 
     Earlier ones are gone from the data, later ones are retained; of the other side nothing is left.
     """
-    when = _asked_at(data, split)
+    when = asked_at(data, split)
     own = split.part == world
     part = split.part.copy()
     part[own & (when > step)] = Part.RETAINED
@@ -61,7 +61,7 @@ def request(data: Interactions, split: Split, step: int, world: World, first: in
     return _kept(data, replace(split, part=part), (split.steps >= first) & (split.steps <= step))
 
 
-def _asked_at(data: Interactions, split: Split) -> IntArray:
+def asked_at(data: Interactions, split: Split) -> IntArray:
     """int32 [events]: the step at which an interaction of F is asked for, or that of its counterpart in T; else 0."""
     items = split.kind == "items"
     step_of = np.zeros(data.n_items if items else data.n_users, dtype=np.int32)

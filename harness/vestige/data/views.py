@@ -1,6 +1,6 @@
 """The views: lists of queries `history → target` that every model is asked."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ from vestige import seeds
 from vestige.data.interactions import Interactions
 from vestige.data.request import Part, Split, popularity_of_taste, select, training_counts
 from vestige.data.sequences import BoolArray, IntArray, Sequences, offsets_of, ragged
+from vestige.data.stream import asked_at
 
 PER_USER = 10
 """At most so many training transitions of one user are asked."""
@@ -73,7 +74,7 @@ def build(data: Interactions, split: Split, seed: int, reach: int | None = None,
     `retain` (and `unseen`, or `affected` for an interactions request): the test item after all earlier
     interactions that were not taken away; where items are withdrawn, of everybody whose test item is none of them, so
     that there is no other. `forget` and `unseen_train`: training transitions of F and T (`Split.asked_as_trained`),
-    at most `PER_USER` a user, drawn by seed; where interactions were drawn in pairs, both of a pair are asked, at the
+    at most `PER_USER` a user (of a stream, of what they ask for at each step), drawn by seed; where interactions were drawn in pairs, both of a pair are asked, at the
     same place of both views. `neighbours` and `controls`: rows of `retain`.
 
     Args:
@@ -81,7 +82,7 @@ def build(data: Interactions, split: Split, seed: int, reach: int | None = None,
         held_out: `VALIDATION` asks for the validation item wherever the test item is asked for otherwise: of test items
             nothing is then left in any query.
     """
-    rng = seeds.generator(seed, "views")
+    draw = _drawing(data, split, seeds.generator(seed, "views"))
     queries = {"retain": _held_out(data, split, split.retained_users, held_out)}
     if split.kind != "items":  # there everybody is asked, and stands in `retain`
         other = "unseen" if split.kind == "users" else "affected"
@@ -90,12 +91,11 @@ def build(data: Interactions, split: Split, seed: int, reach: int | None = None,
     if split.kind == "interactions" and split.exchangeable:
         # Pairs are adjacent and apart from each other, so the nth of F and the nth of T are one.
         able = np.isin(split.events(Part.FORGET), forgotten) & np.isin(split.events(Part.UNSEEN), unseen)
-        chosen = _some_of_each(data.user[split.events(Part.FORGET)], np.flatnonzero(able), rng)
+        chosen = draw(split.events(Part.FORGET), np.flatnonzero(able))
         events = {"forget": split.events(Part.FORGET)[chosen], "unseen_train": split.events(Part.UNSEEN)[chosen]}
     else:
         events = {
-            view: of[_some_of_each(data.user[of], np.arange(len(of)), rng)]
-            for view, of in (("forget", forgotten), ("unseen_train", unseen))
+            view: of[draw(of, np.arange(len(of)))] for view, of in (("forget", forgotten), ("unseen_train", unseen))
         }
     for view, part in (("forget", Part.FORGET), ("unseen_train", Part.UNSEEN)):
         asked = events[view]
@@ -213,10 +213,21 @@ def _askable(data: Interactions, split: Split, part: Part, reach: int | None) ->
     return events[able]
 
 
-def _some_of_each(owner: IntArray, rows: IntArray, rng: np.random.Generator) -> IntArray:
-    """At most `PER_USER` of the given rows of each owner, drawn at random; ascending."""
-    # The first PER_USER of each user in a random order, then back in the order of the data.
-    order = rng.permutation(rows)
+def _drawing(data: Interactions, split: Split, rng: np.random.Generator) -> Callable[[IntArray, IntArray], IntArray]:
+    """What draws at most `PER_USER` of each user's events: given events, and the places among them that may be drawn.
+
+    Of a stream, as many of each user and step, by lots that hang on nothing else: what was drawn at one step is drawn
+    at all later ones, so that what changes from step to step is the model.
+    """
+    if not len(split.steps):
+        return lambda events, able: _first_of_each(data.user[events], rng.permutation(able))
+    lots = rng.random(len(data.item))
+    owner = data.user.astype(np.int64) * (int(split.steps.max()) + 1) + asked_at(data, split)
+    return lambda events, able: _first_of_each(owner[events], able[np.argsort(lots[events[able]], kind="stable")])
+
+
+def _first_of_each(owner: IntArray, order: IntArray) -> IntArray:
+    """The first `PER_USER` rows of each owner in an order of rows; ascending."""
     order = order[np.argsort(owner[order], kind="stable")]
     of = owner[order]
     first = np.searchsorted(of, of, side="left")
