@@ -171,7 +171,8 @@ def planned(tmp_path: Path, text: str, of: str = "users", attacks: str = "[]") -
 
 @pytest.mark.parametrize("of", ["users", "interactions", "items"])
 def test_a_plan_trains_base_once_and_gold_at_every_step(tmp_path: Path, of: str) -> None:
-    plan = planned(tmp_path, TINY.replace("recheck = false", "swap = true"), of, '["relearn"]')
+    text = TINY.replace("recheck = false", "swap = true").replace("controls = false\n", "")
+    plan = planned(tmp_path, text, of, '["relearn"]')
     roles: dict[str, list[Job]] = {}
     for job in plan.jobs:
         if job.stage == "train":
@@ -185,6 +186,11 @@ def test_a_plan_trains_base_once_and_gold_at_every_step(tmp_path: Path, of: str)
         assert [job.payload["step"] for job in chain] == [1, 2, 3]
         assert [("unlearn", chain[step - 1].key) in chain[step].needs for step in (1, 2)] == [True, True]
         assert len({job.payload["seed"] for job in chain}) == 3
+    # Controls are what they are of all requests so far: one that goes on would teach the last ones over the first.
+    for control in ("overfitted", "destroyed"):
+        steps = [job.payload for job in plan.jobs if job.stage == "unlearn" and job.label.startswith(control)]
+        assert sorted({payload["step"] for payload in steps}) == [1, 2, 3]
+        assert not any("before" in payload for payload in steps)
     assert {job.payload["step"] for job in plan.jobs if job.stage == "attack"} == {3}
     names = [cell.id for cell in plan.cells if cell.label == "finetune"]
     assert names == ["finetune-s0-step1", "finetune-s0-step2", "finetune-s0"]

@@ -40,7 +40,7 @@ def vestige_metrics() -> list[MetricSpec]:
         MetricSpec(
             name="collateral",
             version="1",
-            summary="Whether neighbours of the forgotten are served worse than gold serves them, beyond what matched users are.",
+            summary="Whether neighbours of the forgotten are served worse than by gold, beyond what others are.",
             factory="vestige_metrics.collateral:Collateral",
             config=NoSettings,
             measures=("collateral",),

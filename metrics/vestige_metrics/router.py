@@ -9,7 +9,7 @@ from vestige.measuring.statistics import by_user
 from vestige_metrics.configs import NoSettings
 from vestige_metrics.memory import ASKED, sides
 from vestige_metrics.router_quality import quality
-from vestige_metrics.telling import FPR_PERCENT, auc, incomparable, true_positive_rate
+from vestige_metrics.telling import FPR_PERCENT, auc, told_by_history, true_positive_rate
 
 SHARES = ("retain", "unseen", "affected", "forget", "unseen_train")
 
@@ -22,7 +22,8 @@ class Router:
 
     def measure(self, context: Context) -> Iterator[Measurement]:
         """`router_auc` (½ is right), `router_tpr` (the false-positive rate is right), and `router_share`: how many
-        queries of a view go to the side memory. How good it is at its task, see `vestige_metrics.router_quality`.
+        queries of a view go to the side memory. How good it is at its task, see `vestige_metrics.router_quality`. Where
+        both of a pair are asked after the same history, only the shares say what the router gives away.
         """
         if context.subject.threshold is None:
             return
@@ -37,7 +38,7 @@ class Router:
             own = PerUser(users, share)
             yield measured("router_share", view, context.bootstrap.mean(users, share), "none", per_user=own)
         yield from quality(context, outputs, context.subject.threshold)
-        impossible = incomparable(context)
+        impossible = told_by_history(context)
         if impossible:
             yield measured("router_auc", "forget", None, "0.5", note=impossible)
             return

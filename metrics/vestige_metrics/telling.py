@@ -26,6 +26,13 @@ def incomparable(context: Context) -> str:
     return too_few(context)
 
 
+def told_by_history(context: Context) -> str:
+    """Why what sees nothing but the history cannot tell F from T; empty where it could."""
+    if context.split.asked_alike:
+        return "both of a pair are asked after the same history, so what sees the history alone cannot tell them apart"
+    return incomparable(context)
+
+
 def too_few(context: Context) -> str:
     """Why there are too few users for an interval; empty where there are enough."""
     n = units(context).users

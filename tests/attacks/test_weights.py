@@ -18,7 +18,8 @@ from vestige.recommenders.t5 import T5Recommender
 from vestige.recommenders.t5_config import T5RecommenderConfig
 from vestige_datasets.configs import SyntheticConfig
 from vestige_datasets.synthetic import Synthetic
-from vestige_metrics.attacks.configs import STEPS, NoSettings, RelearnConfig
+from vestige_metrics.attacks.configs import STEPS, LatencyConfig, NoSettings, RelearnConfig
+from vestige_metrics.attacks.latency import Latency
 from vestige_metrics.attacks.probe import Probe
 from vestige_metrics.attacks.quantise import Quantise, quantise, rounded
 from vestige_metrics.attacks.relearn import Relearn, lesson_of, trainable_part
@@ -127,6 +128,35 @@ def test_a_tenth_is_taught_and_nine_tenths_are_asked(kind: str) -> None:
     assert all(np.array_equal(found[name].hits, again[name].hits, equal_nan=True) for name in NAMES)
     others = [lesson_of(replace(target, seed=seed), 0.1) for seed in range(5)]
     assert len({tuple(other.forget.users.tolist()) for other in others if other}) > 1
+
+
+def test_of_withdrawn_items_a_tenth_is_taught_and_the_others_are_asked_for() -> None:
+    target = target_for("items", count=8)
+    split, asked = target.split, target.forget.targets
+    lesson = lesson_of(target, 0.25)
+    assert lesson is not None
+    left = np.unique(asked[lesson.rows])
+    for rows, part, items in (
+        (lesson.forget, Part.FORGET, split.forget_items),
+        (lesson.unseen, Part.UNSEEN, split.unseen_items),
+    ):
+        taught = np.intersect1d(rows.items, items)
+        assert len(taught) == 2
+        for row, user in enumerate(rows.users):
+            kept = split.part == Part.RETAINED
+            shown = (DATA.user == user) & (kept | ((split.part == part) & np.isin(DATA.item, taught)))
+            assert rows.row(row).tolist() == DATA.item[shown].tolist()
+            assert not kept[shown].all()
+    assert len(left) == len(np.unique(asked)) - 2
+    assert not np.isin(left, lesson.forget.items).any() and not np.isin(left, lesson.unseen.items).any()
+    hits = relearned(target, share=0.25)["relearn_5"].hits
+    assert np.array_equal(np.isnan(hits), np.isin(asked, lesson.forget.items))
+
+
+def test_histories_alone_are_not_compared_where_both_of_a_pair_have_the_same() -> None:
+    target = target_for("interactions")
+    assert not list(Probe(NoSettings()).attack(target))
+    assert not list(Latency(LatencyConfig()).attack(target))
 
 
 def test_nobody_is_left_to_ask_where_one_user_is_forgotten() -> None:

@@ -9,6 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.planted import Planted, by_name, context, noise, setting, world
+from vestige.data.sequences import Sequences
 from vestige.measuring.contract import Context
 from vestige.measuring.statistics import Bootstrap
 from vestige_metrics.configs import NoSettings
@@ -66,6 +67,27 @@ def test_a_given_request_has_nobody_to_compare_with() -> None:
     assert found["router_auc/forget"].value is None
     assert "not exchangeable" in found["router_auc/forget"].note
     assert found["router_share/forget"].value == 1
+
+
+def test_what_sees_the_history_alone_says_nothing_where_both_of_a_pair_have_the_same() -> None:
+    """The worst router there is, a list of every forgotten history: ½ would be no news of it."""
+    data, split, views = setting(world(users=140, seed=1), kind="interactions", count=30)
+    ctx = context(data, split, views, {**ROLES, "unlearned": Planted(noise(41, data.n_items))})
+    listed = {tuple(h.tolist()) for h in rows_of(views.queries["forget"].histories)}
+    scored = {}
+    for view, scores in ctx.subject.scores.items():
+        known = [tuple(h.tolist()) in listed for h in rows_of(views.queries[view].histories)]
+        scored[view] = replace(scores, router=np.asarray(known, np.float32))
+    found = measure(replace(ctx, subject=replace(ctx.subject, scores=scored, threshold=0.5)))
+    assert np.array_equal(scored["forget"].router, scored["unseen_train"].router)
+    for name in ("router_auc/forget", "router_tpr@5%/forget"):
+        assert name not in found or found[name].value is None
+    assert "after the same history" in found["router_auc/forget"].note
+    assert found["router_share/forget"].value == 1 and found["router_share/retain"].value == 0
+
+
+def rows_of(rows: Sequences) -> list[np.ndarray]:
+    return [rows.row(index) for index in range(len(rows))]
 
 
 def test_without_a_router_there_is_nothing_to_measure() -> None:

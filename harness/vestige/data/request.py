@@ -167,6 +167,13 @@ class Split:
         """
         return _asked_as_trained(self.kind, self.exchangeable)
 
+    @property
+    def asked_alike(self) -> bool:
+        """Whether both of a pair are asked for after the same history: then nothing that sees the history alone, such
+        as a router or the time of an answer, can tell them apart, whatever it knows.
+        """
+        return self.kind == "interactions" and self.exchangeable
+
     def events(self, part: Part) -> IntArray:
         """The interactions of a part, ascending."""
         return np.flatnonzero(self.part == part)

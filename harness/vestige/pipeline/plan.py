@@ -137,6 +137,8 @@ class _Planner:
         listed = config.request.kind == "interactions" and config.request.file is not None
         self.asked = {"asked": "as trained"} if listed else {}
         self.views |= self.asked
+        # Once what was asked about an earlier request hung on how much a later one added.
+        self.views |= {} if step is None else {"drawn": "by step"}
         self.models = {role: self._train(role) for role in (*self.roles, "popularity")}
         self.scored = {role: self._score(model) for role, model in self.models.items()}
         # Attacks and shadow models are of what is the row's result.
@@ -229,7 +231,8 @@ class _Planner:
         needs = [("train", base["key"])]
         if self.step is not None:
             payload["seed"] = seeds.derive(self.seed, "method", method.spec.name, f"step {self.step}")
-        if self.before is not None:
+        # A control is what it is of all requests so far: an over-fitted base went on to forget the earlier ones.
+        if self.before is not None and not method.spec.control:
             payload["before"] = self.before.unlearned[method.label, world]
             needs.append(("unlearn", payload["before"]))
         where = "" if world == "base" else ", second world"

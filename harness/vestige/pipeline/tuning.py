@@ -162,7 +162,9 @@ def tune(tuned: Tuned, trials: int, run: Run) -> Study:
 
 
 def _references(tuned: Tuned, run: Run) -> list[Cell]:
-    """Trains and scores base, gold and control; the cells of control, by which every trial can be judged."""
+    """Trains and scores base, gold and control; the cells of control, by which every trial can be judged: of a stream
+    that after its last step, though all steps are paid for.
+    """
     wanted = plan(tuned.board, tuned.plugins, tuned.inputs, held_out=Part.VALIDATION)
     cells = [cell for cell in wanted.cells if cell.row == "control"]
     outcomes = _run(Plan(tuple(cells), wanted.jobs), tuned.store, run)
@@ -170,6 +172,8 @@ def _references(tuned: Tuned, run: Run) -> list[Cell]:
         failed = outcomes.get(cell.job.id)
         if failed and failed.status != "ok":
             raise VestigeError(f"a reference model of the study failed ({failed.status}: {failed.message}).")
+        if not cell.last:
+            continue
         score = _measured(tuned.store, cell)["tuning_score"]
         if score["value"] is None:
             raise InputError(
@@ -225,9 +229,10 @@ def _measured(store: Store, cell: Cell) -> dict[str, dict[str, Any]]:
     return {row["metric"]: row for row in json.loads(file.read_bytes())}
 
 
-def _cost(store: Store, model: Mapping[str, Any]) -> dict[str, Any]:
-    cost: dict[str, Any] = store.require(model["stage"], model["key"]).meta["cost"]
-    return cost
+def _costs(store: Store, models: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What each of the models cost; one that several cells share, such as the base of a stream, was made once."""
+    keys = dict.fromkeys((model["stage"], model["key"]) for model in models)
+    return [store.require(stage, key).meta["cost"] for stage, key in keys]
 
 
 def _own_models(cell: Cell) -> list[dict[str, Any]]:
@@ -237,9 +242,12 @@ def _own_models(cell: Cell) -> list[dict[str, Any]]:
 
 
 def _scored(store: Store, cells: Sequence[Cell], number: int, settings: Mapping[str, Scalar]) -> Trial:
-    """A trial whose cells all have a result; it has no score where a base of the method's own remembers nothing."""
-    found = [_measured(store, cell) for cell in cells]
-    costs = [_cost(store, model) for cell in cells for model in _own_models(cell)]
+    """A trial whose cells all have a result; it has no score where a base of the method's own remembers nothing.
+
+    Of a stream it is judged after the last step, and paid for at all of them.
+    """
+    found = [_measured(store, cell) for cell in cells if cell.last]
+    costs = _costs(store, (model for cell in cells for model in _own_models(cell)))
     cost = {"seconds": sum(one["seconds"] for one in costs), "flops": _sum(one["flops"] for one in costs)}
     missing = [of["tuning_score"]["note"] for of in found if of["tuning_score"]["value"] is None]
     if missing:
@@ -266,7 +274,7 @@ def _failure(tuned: Tuned, cells: Sequence[Cell], outcomes: Mapping[tuple[str, s
     status, message = failed[0].status, failed[0].message
     if status not in FAILURES:
         raise VestigeError(f"{cells[0].label} could not be judged ({status}: {message}).")
-    models = [cell.job.payload["subject"] for cell in cells]
+    models = [model for cell in cells for model in _own_models(cell)]
     own = {(m["stage"], m["key"]) for m in models} | {("score", m["scores"]) for m in models}
     seconds = sum(outcome.seconds for job, outcome in outcomes.items() if job in own)
     kept = {"status": status, "message": message, "seconds": seconds}
@@ -311,8 +319,10 @@ def _study(tuned: Tuned, budget: int, sampler: str, trials: tuple[Trial, ...], r
         settings=best.settings if best else {},
         seconds=sum(trial.seconds for trial in trials),
         flops=_sum(trial.flops for trial in trials),
-        retrain_seconds=sum(_cost(tuned.store, of["gold"])["seconds"] for of in roles),
-        roles_seconds=sum(_cost(tuned.store, model)["seconds"] for of in roles for model in of.values()),
+        retrain_seconds=sum(cost["seconds"] for cost in _costs(tuned.store, (of["gold"] for of in roles))),
+        roles_seconds=sum(
+            cost["seconds"] for cost in _costs(tuned.store, (model for of in roles for model in of.values()))
+        ),
     )
 
 

@@ -10,8 +10,8 @@ HOW_TO_READ = """## How to read this
 - **forget** asks for training transitions of the forgotten users (held-out items say nothing about forgetting: the
   history is an input); **retain** for the test item of everybody who stays; **unseen** for that of users nobody ever
   trained on. All ranks are exact, over the whole catalogue, and every query counts.
-- **collateral**: what the neighbours of the forgotten gained against gold beyond what matched other users did, in hit@10;
-  below 0 is damage, 0 is right.
+- **collateral**: what the neighbours of the forgotten gained against gold, in hit@10, beyond what matched other users
+  did; below 0 is damage, 0 is right.
 - **fidelity**: 0 is base, 1 is as near to gold as another retraining comes. **shift** below 0: more is suppressed than
   never having known would suppress. **over-forgotten**: the share of forgotten transitions that stand below where
   control puts 95 % of them, beyond the 5 % that chance puts there; 0 is right.

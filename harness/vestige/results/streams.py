@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vestige.data.stream import FROM_BASE
+from vestige.pipeline.own import OWN_ROWS
 from vestige.pipeline.store import write_atomically
 from vestige.results.cells import cell, display, table
 from vestige.results.pooling import Results
@@ -41,13 +42,16 @@ class Spent:
 
 
 def spent(results: Results) -> Iterator[Spent]:
-    """The cumulative cost of every row and seed, as far as it came."""
+    """The cumulative cost of every row and seed, as far as it came; not of a base that a method trains itself."""
     gold = str(results.label_of("retrain"))
     seconds = {
         (identity.label, identity.seed, identity.step or 0): m.value
         for item in results.every
         for identity in [item.record.identity]
-        if item.record.ok and (m := item.find("seconds")) is not None and m.value is not None
+        if identity.row != OWN_ROWS["base"]  # trained once, and the same at every step
+        and item.record.ok
+        and (m := item.find("seconds")) is not None
+        and m.value is not None
     }
     for label in results.labels:
         for seed in results.about["seeds"]:

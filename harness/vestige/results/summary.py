@@ -40,7 +40,8 @@ def verdict_lines(results: Results) -> list[str]:
     base, gold = results.label_of("do_nothing"), results.label_of("retrain")
     remembered = results.pooled(base, f"hit@{k}:vs_gold/forget") if base and gold else None
     if remembered and remembered.value is not None:
-        how = _by_interval(remembered.interval, "Base remembers:", "Base may remember nothing:", "Base does not remember:")
+        words = ("Base remembers:", "Base may remember nothing:", "Base does not remember:")
+        how = _by_interval(remembered.interval, *words)
         lines = [f"{how} its hit@{k} on `forget` is {value(remembered.value, remembered.interval)} above gold's."]
         for label in results.competing:
             share = closed(results, label)

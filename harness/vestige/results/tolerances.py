@@ -46,7 +46,7 @@ DEFAULTS = (
         0.05,
         "How far from gold, in nats. On ml-100k base is 0.6 away and another retraining 0.2.",
     ),
-    Gated("streisand/forget", 0.02, "What was hidden so well that it stands out; what chance puts there is subtracted."),
+    Gated("streisand/forget", 0.02, "What was hidden so well that it stands out, beyond what chance puts there."),
     Gated("collateral/neighbours", 0.02, "Damage to the users most like the forgotten: as `hit@{k}/unseen`."),
     Gated("{auc}", 0.03, "Whether somebody can tell who was forgotten; one attack stands for all, as in the table."),
     Gated("router_auc/forget", 0.03, "What the router alone gives away: as the membership attack."),

@@ -25,7 +25,11 @@ class Latency:
         self.config = config
 
     def attack(self, target: Target) -> Iterator[Told]:
-        """`latency`: the seconds that a user's query took, for all of the user's queries."""
+        """`latency`: the seconds that a user's query took, for all of the user's queries; nothing where both of a pair
+        have the same history.
+        """
+        if target.split.asked_alike:
+            return
         asked = [target.queries(view) for view in ("forget", "unseen_train")]
         longest = [_longest_of_each(queries.users, queries.histories.lengths) for queries in asked]
         histories = [

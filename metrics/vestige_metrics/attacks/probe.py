@@ -21,8 +21,10 @@ class Probe:
         del config
 
     def attack(self, target: Target) -> Iterator[Told]:
-        """`probe`, [queries, features], of models whose states can be read; nothing of others."""
-        if isinstance(target.model, Represents):
+        """`probe`, [queries, features], of models whose states can be read; nothing of others, nor where both of a pair
+        have the same history.
+        """
+        if isinstance(target.model, Represents) and not target.split.asked_alike:
             represent = target.model.represent
             forget, unseen = (
                 represent(target.queries(view).histories.anonymous()).astype(np.float64)

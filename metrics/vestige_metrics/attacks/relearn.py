@@ -1,5 +1,7 @@
 """relearn: the attacker trains the model for a few steps on a tenth of F, and asks about the other nine tenths.
 
+A tenth of the users; where items are withdrawn, of the items, since every user of one item tells about it.
+
 What was hidden and not forgotten comes back as a whole when a little of it is shown again. In the benign variant the
 same steps are taken on users of T, who are like those of F but were never trained on: what training on anything at all
 brings back. Hu et al., "Unlearning or Obfuscating? Jogging the Memory of Unlearned LLMs via Benign Relearning", ICLR
@@ -31,9 +33,10 @@ class Lesson:
     """What is trained on, and what is asked.
 
     Attributes:
-        forget: Training sequences of the chosen users of F, with what was forgotten.
+        forget: Training sequences of the chosen users of F, with what was forgotten; or of all who had a chosen item of
+            F, with those items.
         unseen: Of their counterparts in T (for `interactions` of the same users, with T instead of F).
-        rows: The queries of `forget` of all other users.
+        rows: The queries of `forget` of all other users; or for all other items.
     """
 
     forget: Sequences
@@ -52,9 +55,9 @@ class Relearn:
         self.config = config
 
     def attack(self, target: Target) -> Iterator[Recovered]:
-        """`relearn_<steps>` and `relearn_benign_<steps>`; NaN at the chosen users' queries.
+        """`relearn_<steps>` and `relearn_benign_<steps>`; NaN at the chosen users' queries, or those for the chosen items.
 
-        Nothing of models that cannot be trained, nor where a single user is forgotten.
+        Nothing of models that cannot be trained, nor where a single user or item is forgotten.
         """
         learner = trainable_part(target.model)
         lesson = lesson_of(target, self.config.share)
@@ -92,19 +95,26 @@ def trainable_part(model: Scorer) -> Learner | None:
 
 
 def lesson_of(target: Target, share: float) -> Lesson | None:
-    """A `share` of the asked users of F, at least one, chosen by the target's seed; None where nobody would be left."""
-    split, asked = target.split, target.forget.users
-    pairs = np.flatnonzero(np.isin(split.forget_users, asked))
+    """A `share` of the asked users of F (where items are withdrawn, of the items), at least one, chosen by the target's
+    seed; None where nobody would be left.
+    """
+    split, data = target.split, target.data
+    items = split.kind == "items"
+    asked = target.forget.targets if items else target.forget.users
+    of = data.item if items else data.user
+    members = (split.forget_items, split.unseen_items) if items else (split.forget_users, split.unseen_users)
+    pairs = np.flatnonzero(np.isin(members[0], asked))
     if len(pairs) < 2:
         return None
     count = min(max(1, round(share * len(pairs))), len(pairs) - 1)
     chosen = seeds.generator(target.seed, "relearn").permutation(pairs)[:count]
-    forget, unseen = split.forget_users[chosen], split.unseen_users[chosen]
+
+    def taught(part: Part, members: IntArray) -> Sequences:
+        """The interactions of a part that are of these members, and what their users retain, in order."""
+        shown = (split.part == part) & np.isin(of, members)
+        users = data.user[shown] if items else members
+        return select(data, shown | ((split.part == Part.RETAINED) & np.isin(data.user, users)))
+
+    forget, unseen = (side[chosen] for side in members)
     rows = np.flatnonzero(~np.isin(asked, forget))
-    return Lesson(_sequences(target, forget, Part.FORGET), _sequences(target, unseen, Part.UNSEEN), rows)
-
-
-def _sequences(target: Target, users: IntArray, part: Part) -> Sequences:
-    """The retained interactions of `users`, if any, and those of `part`, in order."""
-    known = np.isin(target.split.part, (Part.RETAINED, part)) & np.isin(target.data.user, users)
-    return select(target.data, known)
+    return Lesson(taught(Part.FORGET, forget), taught(Part.UNSEEN, unseen), rows)
