@@ -75,7 +75,8 @@ def build(data: Interactions, split: Split, seed: int, reach: int | None = None,
     interactions that were not taken away; where items are withdrawn, of everybody whose test item is none of them, so
     that there is no other. `forget` and `unseen_train`: training transitions of F and T (`Split.asked_as_trained`),
     at most `PER_USER` a user (of a stream, of what they ask for at each step), drawn by seed; where interactions were
-    drawn in pairs, both of a pair are asked, at the same place of both views. `neighbours` and `controls`: rows of `retain`.
+    drawn in pairs, both of a pair are asked, at the same place of both views. `neighbours` and `controls`:
+    rows of `retain`.
 
     Args:
         reach: How many of a user's last training transitions the recommender's training can touch; None for all.

@@ -55,7 +55,7 @@ class Relearn:
         self.config = config
 
     def attack(self, target: Target) -> Iterator[Recovered]:
-        """`relearn_<steps>` and `relearn_benign_<steps>`; NaN at the chosen users' queries, or those for the chosen items.
+        """`relearn_<steps>` and `relearn_benign_<steps>`; NaN at queries of chosen users, or for chosen items.
 
         Nothing of models that cannot be trained, nor where a single user or item is forgotten.
         """
