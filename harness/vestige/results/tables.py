@@ -126,7 +126,8 @@ def _comparison(results: Results, section: Section) -> list[str]:
             text += f" With these users a difference of {smallest:.4f} is found in 80 of 100 boards (one row, 5 %)."
         if apart := retrainings_apart(results, name):
             others = "; ".join(f"{c.label} ({_difference(c)})" for c in apart)
-            text += f" But so does gold with another seed: {others}. What differs from gold only, a seed may explain."
+            text += f" Gold with another seed differs from it: {others}."
+            text += " So what differs from gold alone, a seed may explain."
             if controlled := against_control(results, name):
                 text += f" Against control:{_told_apart(controlled)}"
         texts.append(text)

@@ -287,5 +287,5 @@ def attack_controls(results: Results) -> list[Checked]:
 def _as_expected(expected: str, value: float, interval: tuple[float, float] | None) -> bool:
     low, high = interval if interval is not None else (value, value)
     if expected == "½":
-        return low <= 0.5 <= high
+        return interval is None or low <= 0.5 <= high  # without an interval, nothing says that it is not ½
     return low > (0.9 if expected == "near 1" else POWER)
