@@ -10,7 +10,7 @@ from vestige.data.interactions import Interactions, from_columns
 from vestige.data.request import HoldoutConfig, Part, RequestConfig, Split, draw, shadow_coins
 from vestige.data.sequences import Sequences
 from vestige.data.views import Queries, Views, build
-from vestige.measuring.attacks import Attempts, Told, Track
+from vestige.measuring.attacks import Told, Track
 from vestige.measuring.contract import Context, CostOf, Measurement, Shadow, Subject
 from vestige.measuring.statistics import Bootstrap
 from vestige.recommenders.contract import FloatArray
@@ -121,7 +121,7 @@ def shadows(
 def with_told(model: Subject, told: Told, track: Track = "weights") -> Subject:
     """The model with one more attempt to tell F from T."""
     had = model.attempts
-    attempts = Attempts(had.recovered, {**had.told, told.name: told}, {**had.track, told.name: track}, had.failed)
+    attempts = replace(had, told={**had.told, told.name: told}, track={**had.track, told.name: track})
     return replace(model, attempts=attempts)
 
 

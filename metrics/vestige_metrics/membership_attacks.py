@@ -189,7 +189,7 @@ def _nothing_told(name: str, context: Context) -> str:
     for model in (context.subject, *yardstick):
         if name not in model.attempts.told:
             which = "this model" if model is context.subject else f"{model.name}, to compare with"
-            failed = model.attempts.failed.get(name)
+            failed = model.attempts.failure(name)
             return f"the attack brought nothing back of {which}" + (f" ({failed})" if failed else "")
     return ""
 

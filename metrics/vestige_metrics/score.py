@@ -25,7 +25,7 @@ from vestige.measuring.statistics import Estimate, by_user, harmonic_mean, small
 from vestige_metrics.configs import NoSettings
 from vestige_metrics.fidelity import forgetting_fidelity
 from vestige_metrics.membership_attacks import attack_auc, attack_names, has_power, why_not
-from vestige_metrics.recovery import TRACKS, worst_recovery
+from vestige_metrics.recovery import TRACKS, failed_alone, worst_recovery
 
 K = 10
 
@@ -79,6 +79,8 @@ def utility(context: Context) -> Term:
 
 def privacy(context: Context, track: Track) -> Term:
     """P: over the attacks of the track, the least of what each leaves."""
+    if alone := failed_alone(context, track):
+        return None, f"UNDEFINED: {alone}"
     found: dict[str, Estimate] = {}
     strong = [
         name

@@ -12,7 +12,7 @@ from tests.planted import Planted, by_name, context, noise, remembers, setting, 
 from vestige.data.views import Queries
 from vestige.measuring.attacks import Attempts, Recovered, Track
 from vestige.measuring.contract import Context
-from vestige.measuring.statistics import Estimate, harmonic_mean, largest, smallest
+from vestige.measuring.statistics import Bootstrap, Estimate, harmonic_mean, largest, smallest
 from vestige_metrics.configs import NoSettings
 from vestige_metrics.fidelity import forgetting_fidelity
 from vestige_metrics.recovery import Recovery
@@ -96,6 +96,56 @@ def test_an_attempt_without_power_counts_nowhere() -> None:
     assert found["recovery_api/forget"].note == "worst: none"
 
 
+def test_what_never_rises_above_gold_has_recovered_nothing_however_many_ask() -> None:
+    """A few replicates of base's lead are below 0: a loss divided by them is no gain, nor in the largest of many."""
+    boot, users, rng = Bootstrap(60), np.arange(60), np.random.default_rng(3)
+    never = boot.mean(users, np.full(60, -0.01))
+    leads = [boot.mean(users, rng.normal(0.05, 0.175, 60)) for _ in range(400)]
+    found = [ratio.clipped(0, 1) for lead in leads if (ratio := never.over(lead)) is not None]
+    assert len(found) >= 16 and any((lead.replicates < 0).any() for lead in leads if lead.interval[0] > 0)
+    assert largest(found).interval == (0, 0)
+
+
+def broken(hits: float, track: Track = "api") -> Attempts:
+    """The attack `evasion`, which makes the attempt `trick`, failed."""
+    return replace(
+        attempts(track, trick=hits), recovered={}, of={"trick": "evasion"}, failed={"evasion": "ValueError: x"}
+    )
+
+
+def made(hits: float, track: Track = "api") -> Attempts:
+    return replace(attempts(track, trick=hits), of={"trick": "evasion"})
+
+
+def test_a_model_that_breaks_the_attack_is_not_safe() -> None:
+    told = {"base": made(0.9), "gold": made(0.2), "control": made(0.2)}
+    fair = of_context(judged(useful(17), {**told, "own": made(0.9)}))
+    assert fair["score_api"].value == 0
+    failed = replace(broken(0.9), track={"evasion": "api", "trick": "api"})
+    for_it = judged(useful(17), {**told, "own": failed})
+    found = of_context(for_it)
+    for name in ("score_api", "score_weights", "privacy_api"):
+        assert found[name].value is None and "evasion failed of this model alone" in found[name].note
+    recovered = recoveries(for_it)
+    assert recovered["recovery_api/forget"].value is None
+    assert recovered["recovery:trick/forget"].note == "the attack failed of this model: ValueError: x"
+
+
+def test_an_attack_that_fails_of_what_it_is_compared_with_says_nothing_of_anybody() -> None:
+    for role in ("base", "gold", "control"):
+        of = {name: made(0.2) for name in ("base", "gold", "control")} | {"own": made(0.9), role: broken(0.2)}
+        found = recoveries(judged(useful(17), of))
+        assert found["recovery:trick/forget"].value is None
+        assert found["recovery:trick/forget"].note == f"the attack failed of {role}, to compare with: ValueError: x"
+        assert found["recovery_api/forget"].note == "worst: none"
+
+
+def test_an_attack_that_fails_of_all_takes_no_score_away() -> None:
+    everybody = dict.fromkeys(("own", "base", "gold", "control"), broken(0.0))
+    whole = {name: replace(one, recovered=attempts(other=0.3).recovered) for name, one in everybody.items()}
+    assert recoveries(judged(useful(17), whole))["recovery_api/forget"].value is not None
+
+
 def test_queries_that_an_attempt_left_out_are_left_out_for_everybody() -> None:
     some = np.where(np.arange(ASKED) < ASKED // 2, np.nan, 1.0)
     own = np.where(np.isnan(some), 0.0, 0.25)  # what it says of the left-out ones must not count
@@ -149,7 +199,11 @@ ATTACKED = {
 
 def scores(model: Planted | str, own: Attempts | None = None):
     of = ATTACKED if own is None else {**ATTACKED, "own": own}
-    return by_name(Score(NoSettings()).measure(judged(model, of)))
+    return of_context(judged(model, of))
+
+
+def of_context(ctx: Context):
+    return by_name(Score(NoSettings()).measure(ctx))
 
 
 def test_the_score_is_the_harmonic_mean_of_its_four_terms() -> None:

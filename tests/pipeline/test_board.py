@@ -1,5 +1,6 @@
 """Boards: what is wrong is named with file, key and the nearest valid name; what is right resolves."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,16 @@ def test_another_plugin_does_not_inherit_settings(tmp_path: Path) -> None:
     load(tmp_path / "below", TINY)
     board = load(tmp_path / "above", 'extends = "../below"\n[recommender]\nname = "popularity"\n')
     assert board.recommender.spec.name == "popularity"
+
+
+def test_another_preset_does_not_inherit_settings(tmp_path: Path) -> None:
+    nano = '[recommender]\nname = "t5"\npreset = "nano"\nlearning_rate = 0.02\n'
+    load(tmp_path / "below", re.sub(r"\[recommender\][^\[]*", nano + "\n", TINY, count=1))
+    small = load(tmp_path / "small", 'extends = "../below"\n[recommender]\npreset = "mini"\n').recommender
+    assert small.spec.name == "t5"
+    assert small.config.d_model == 128 and small.config.learning_rate == 2e-3  # type: ignore[attr-defined]
+    same = load(tmp_path / "same", 'extends = "../below"\n[recommender]\npreset = "nano"\npasses = 2\n').recommender
+    assert (same.config.learning_rate, same.config.passes) == (0.02, 2)  # type: ignore[attr-defined]
 
 
 def test_a_board_that_extends_itself_is_refused(tmp_path: Path) -> None:

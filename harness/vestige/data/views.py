@@ -68,7 +68,14 @@ class Views:
         return self.queries[parent].users[rows]
 
 
-def build(data: Interactions, split: Split, seed: int, reach: int | None = None, held_out: Part = Part.TEST) -> Views:
+def build(
+    data: Interactions,
+    split: Split,
+    seed: int,
+    reach: int | None = None,
+    held_out: Part = Part.TEST,
+    whole: Split | None = None,
+) -> Views:
     """All views of a split.
 
     `retain` (and `unseen`, or `affected` for an interactions request): the test item after all earlier
@@ -82,13 +89,14 @@ def build(data: Interactions, split: Split, seed: int, reach: int | None = None,
         reach: How many of a user's last training transitions the recommender's training can touch; None for all.
         held_out: `VALIDATION` asks for the validation item wherever the test item is asked for otherwise: of test items
             nothing is then left in any query.
+        whole: Of a stream, the split after its last step: what is asked must be possible to ask there, too.
     """
     draw = _drawing(data, split, seeds.generator(seed, "views"))
     queries = {"retain": _held_out(data, split, split.retained_users, held_out)}
     if split.kind != "items":  # there everybody is asked, and stands in `retain`
         other = "unseen" if split.kind == "users" else "affected"
         queries[other] = _held_out(data, split, split.unseen_users, held_out)
-    forgotten, unseen = (_askable(data, split, part, reach) for part in (Part.FORGET, Part.UNSEEN))
+    forgotten, unseen = (_askable(data, split, part, reach, whole or split) for part in (Part.FORGET, Part.UNSEEN))
     if split.kind == "interactions" and split.exchangeable:
         # Pairs are adjacent and apart from each other, so the nth of F and the nth of T are one.
         able = np.isin(split.events(Part.FORGET), forgotten) & np.isin(split.events(Part.UNSEEN), unseen)
@@ -204,10 +212,10 @@ def _held_out(data: Interactions, split: Split, users: IntArray, part: Part) -> 
     return Queries(histories.take(some), data.item[events][some], data.user[events][some])
 
 
-def _askable(data: Interactions, split: Split, part: Part, reach: int | None) -> IntArray:
-    """The interactions of a part that have a history, and that training can reach."""
+def _askable(data: Interactions, split: Split, part: Part, reach: int | None, last: Split) -> IntArray:
+    """The interactions of a part that have a history (also after the last step), and that training can reach."""
     events = split.events(part)
-    able = _histories(data, _before(split, part), events).lengths > 0
+    able = _histories(data, _before(last, part), events).lengths > 0
     if reach is not None:
         before = np.concatenate([[0], np.cumsum(split.part <= Part.UNSEEN)])
         able &= before[data.offsets[data.user[events] + 1]] - before[events] <= reach

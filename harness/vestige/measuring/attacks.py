@@ -121,9 +121,15 @@ class Attempts:
         recovered, told: By name.
         track: Of every attempt, by name.
         failed: The sentence with which an attack failed, by its plugin's name.
+        of: The plugin of every attempt, by name; also of those that a failed one did not come to make.
     """
 
     recovered: Mapping[str, Recovered] = field(default_factory=dict)
     told: Mapping[str, Told] = field(default_factory=dict)
     track: Mapping[str, Track] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
+    of: Mapping[str, str] = field(default_factory=dict)
+
+    def failure(self, attempt: str) -> str:
+        """The sentence with which the attack that makes this attempt failed; empty where it did not."""
+        return self.failed.get(self.of.get(attempt, attempt), "")

@@ -21,6 +21,7 @@ from vestige.data.sequences import BoolArray, IntArray
 
 REPLICATES = 1000
 CONFIDENCE = 0.95
+TINY = 1e-12
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -57,10 +58,14 @@ class Estimate:
         return Estimate(self.value + constant, self.replicates + constant)
 
     def over(self, other: "Estimate") -> "Estimate | None":
-        """The ratio of two estimates; None where the denominator's lower bound is not above 0."""
+        """The ratio of two estimates; None where the denominator's lower bound is not above 0.
+
+        A few of its replicates may be below 0 all the same; there the ratio is very large, with the sign of the
+        numerator: divided by them, a loss would be a gain, and the largest of many ratios would find them all.
+        """
         if other.interval[0] <= 0:
             return None
-        return Estimate(self.value / other.value, self.replicates / other.replicates)
+        return Estimate(self.value / other.value, self.replicates / np.maximum(other.replicates, TINY))
 
     def magnitude(self) -> "Estimate":
         """The absolute value, replicate by replicate."""

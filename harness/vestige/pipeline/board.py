@@ -363,11 +363,21 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     for key, value in above.items():
         old = out.get(key)
         # Another plugin, or another preset, does not inherit the settings of the one it replaces.
-        merge = (
-            isinstance(old, dict) and isinstance(value, dict) and value.get("name", old.get("name")) == old.get("name")
-        )
-        out[key] = _laid_over(old, value) if merge and isinstance(old, dict) else value
+        if isinstance(old, dict) and isinstance(value, dict) and _goes_on_from(old, value):
+            out[key] = _laid_over(old, value)
+        else:
+            out[key] = _named(old, value)
     return out
+
+
+def _goes_on_from(below: dict[str, Any], above: dict[str, Any]) -> bool:
+    return all(above.get(key, below.get(key)) == below.get(key) for key in ("name", "preset"))
+
+
+def _named(old: Any, value: Any) -> Any:
+    """A table that names another preset alone is of the plugin below it."""
+    name = {"name": old["name"]} if isinstance(old, dict) and isinstance(value, dict) and "name" in old else {}
+    return {**name, **value} if isinstance(value, dict) else value
 
 
 def choose(

@@ -14,7 +14,7 @@ from vestige.pipeline.own import OWN_ROWS, paired, row_label
 from vestige.pipeline.store import Store
 from vestige.plugins import Plugins
 
-VERSIONS = {"train": 2, "unlearn": 2, "score": 2, "attack": 1, "measure": 2}
+VERSIONS = {"train": 2, "unlearn": 2, "score": 2, "attack": 1, "measure": 3}
 """Of what the stages do; a change to the core that changes results raises the one it belongs to."""
 
 ROLE_PARTS = {
@@ -145,7 +145,9 @@ class _Planner:
         attacked = seed in config.attacked and self.last
         self.attacks = board.attacks if attacked else ()
         self.roles_attacked = {role: self._attacked(scored) for role, scored in self.scored.items() if role != "swap"}
-        count = config.shadows.count if seed in config.shadowed and self.last else 0
+        # Whether a list was in a training tells nothing of what is like it, so shadows of it would be of no use.
+        given = config.request.kind != "stream" and config.request.file is not None
+        count = config.shadows.count if seed in config.shadowed and self.last and not given else 0
         self.shadows = [self._shadow(index) for index in range(count)]
 
     def cells(self) -> Iterable[Cell]:

@@ -1,4 +1,4 @@
-"""Memory of this process, where the system tells it."""
+"""Memory of this process: how much it took, where the system tells it, and whether there was too little."""
 
 import resource
 import sys
@@ -11,6 +11,12 @@ def reset_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
         return  # not Linux, or not allowed: the peak is then that of the process so far
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out; torch says it in several ways."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or "can't allocate memory" in str(error)
 
 
 def peak_bytes() -> int:

@@ -25,7 +25,7 @@ from vestige.pipeline.artifacts import load_attempts, save_attempts, save_measur
 from vestige.pipeline.inputs import load_data, load_split
 from vestige.pipeline.keys import source_digest
 from vestige.pipeline.own import combined
-from vestige.pipeline.resources import peak_bytes, reset_peak
+from vestige.pipeline.resources import out_of_memory, peak_bytes, reset_peak
 from vestige.pipeline.store import Artifact, Meta, Store
 from vestige.pipeline.tasks import make_task
 from vestige.plugins import HOOK_OF, Plugins
@@ -158,9 +158,11 @@ class Workbench:
         progress(0.0, payload["attack"]["name"])
         try:
             return save_attempts(attack.attack(target), target, folder)
-        except (MemoryError, OSError):
+        except OSError:
             raise
         except Exception as error:  # an attack that fails says nothing; the model is measured by the others
+            if out_of_memory(error):  # of this machine, which says nothing of the attack
+                raise
             text = " ".join(str(error).split())
             return {"recovered": {}, "told": {}, "failed": f"{type(error).__name__}: {text}"}
 
@@ -309,11 +311,13 @@ class Workbench:
         loaded = {name: load_attempts(self.store.require("attack", key)) for name, key in keys.items()}
         recovered = {r.name: r for found in loaded.values() for r in found.recovered}
         told = {t.name: t for found in loaded.values() for t in found.told}
-        track = {a: self._track(name) for name, found in loaded.items() for a in found.names}
-        return Attempts(recovered, told, track, {n: found.failed for n, found in loaded.items() if found.failed})
-
-    def _track(self, attack: str) -> Track:
-        return self.plugins.get(AttackSpec, attack).track
+        specs = {name: self.plugins.get(AttackSpec, name) for name in loaded}
+        # What failed made no attempt, so it is the spec that knows which these would have been.
+        made = {n: (*spec.recovers, *spec.tells) if loaded[n].failed else loaded[n].names for n, spec in specs.items()}
+        of = {attempt: name for name, attempts in made.items() for attempt in attempts}
+        track: dict[str, Track] = {attempt: specs[name].track for attempt, name in of.items()}
+        track |= {name: specs[name].track for name, found in loaded.items() if found.failed}
+        return Attempts(recovered, told, track, {n: found.failed for n, found in loaded.items() if found.failed}, of)
 
 
 class _Inputs:
@@ -331,7 +335,7 @@ class _Inputs:
     def views(self, seed: int, reach: int | None, held_out: Part) -> Views:
         key = (seed, reach, held_out)
         if key not in self._views:
-            self._views[key] = views_module.build(self.data, self.split, seed, reach, held_out)
+            self._views[key] = views_module.build(self.data, self.split, seed, reach, held_out, self.whole)
         return self._views[key]
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from vestige.errors import StoreError, VestigeError
+from vestige.pipeline.resources import out_of_memory
 from vestige.quiet import quiet_warnings
 
 Answer = Callable[[dict[str, Any]], None]
@@ -141,12 +142,10 @@ def _run(bench: Any, job: dict[str, Any], threads: int, answer: Answer) -> None:
     try:
         _, made = bench.store.make(job["stage"], job["key"], fill)
         result = {"status": "ok", "made": made}
-    except MemoryError as error:
-        result = _failure("oom", error)
     except StoreError as error:
         result = _failure("store", error)
     except Exception as error:  # whatever a plugin raises becomes a record, never the end of the board
-        result = _failure("oom" if _out_of_memory(error) else "error", error)
+        result = _failure("oom" if out_of_memory(error) else "error", error)
     answer({"event": "done", "seconds": time.perf_counter() - begun, **result})
 
 
@@ -154,10 +153,6 @@ def _failure(status: str, error: BaseException) -> dict[str, Any]:
     text = " ".join(str(error).split())
     name = "" if isinstance(error, VestigeError) else f"{type(error).__name__}: "
     return {"status": status, "made": False, "message": f"{name}{text}", "detail": traceback.format_exc()}
-
-
-def _out_of_memory(error: Exception) -> bool:
-    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,52 @@
+"""What is kept of an attack that does not end well."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vestige.measuring.attacks import Target
+from vestige.pipeline.stages import Workbench
+from vestige.pipeline.store import Store
+from vestige.plugins import load
+from vestige.progress import silent
+
+
+class OutOfMemoryError(RuntimeError):
+    """As CUDA raises it."""
+
+
+CPU = "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."
+
+
+class Raises:
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def attack(self, target: Target) -> Any:
+        raise self.error
+
+
+def attacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> tuple[Store, Any]:
+    bench = Workbench(Store(tmp_path), load())
+    for name in ("_inputs_of", "_model", "_views"):
+        monkeypatch.setattr(bench, name, lambda *_: type("Nothing", (), {"data": None, "split": None})())
+    monkeypatch.setattr(bench, "_plugin", lambda described: Raises(error))
+    payload = {"attack": {"name": "raises"}, "model": {}, "seed": 0, "device": "cpu"}
+    return bench.store, lambda: bench.store.make("attack", "key", lambda folder: bench._attack(payload, folder, silent))
+
+
+@pytest.mark.parametrize("error", [RuntimeError(CPU), OutOfMemoryError("CUDA"), MemoryError()])
+def test_too_little_memory_is_no_result_of_an_attack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    store, attack = attacked(tmp_path, monkeypatch, error)
+    with pytest.raises(type(error)):
+        attack()
+    assert not store.has("attack", "key")
+
+
+def test_what_an_attack_raises_is_kept_as_its_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, attack = attacked(tmp_path, monkeypatch, ValueError("no\nstates"))
+    attack()
+    assert store.require("attack", "key").meta["failed"] == "ValueError: no states"
