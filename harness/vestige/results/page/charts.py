@@ -154,6 +154,8 @@ def forgetting(results: Results, way: Way, width: int | str = 640) -> Spec | Non
              "encoding": {
                  "x": x_axis, "y": y_axis, "color": colour, "tooltip": tooltip,
                  "shape": by_row(results, names, "shape"),
+                 # The smaller over the larger, which would hide it.
+                 "order": {"field": "time", "type": "quantitative", "sort": "descending"},
                  "size": {"field": "time", "type": "quantitative", "title": "time against retraining",
                           "scale": {"range": [60, 420], "domainMin": 0},
                           "legend": {"symbolType": "circle", "format": "~g", "values": [0, 0.5, 1],
