@@ -362,22 +362,13 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
         out = {key: value for key, value in out.items() if key not in OF_STREAMS}
     for key, value in above.items():
         old = out.get(key)
+        if not (isinstance(old, dict) and isinstance(value, dict)):
+            out[key] = value
+            continue
         # Another plugin, or another preset, does not inherit the settings of the one it replaces.
-        if isinstance(old, dict) and isinstance(value, dict) and _goes_on_from(old, value):
-            out[key] = _laid_over(old, value)
-        else:
-            out[key] = _named(old, value)
+        same = all(value.get(of, old.get(of)) == old.get(of) for of in ("name", "preset"))
+        out[key] = _laid_over(old if same else {of: old[of] for of in ("name",) if of in old}, value)
     return out
-
-
-def _goes_on_from(below: dict[str, Any], above: dict[str, Any]) -> bool:
-    return all(above.get(key, below.get(key)) == below.get(key) for key in ("name", "preset"))
-
-
-def _named(old: Any, value: Any) -> Any:
-    """A table that names another preset alone is of the plugin below it."""
-    name = {"name": old["name"]} if isinstance(old, dict) and isinstance(value, dict) and "name" in old else {}
-    return {**name, **value} if isinstance(value, dict) else value
 
 
 def choose(
