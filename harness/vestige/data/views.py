@@ -97,7 +97,7 @@ def build(
         other = "unseen" if split.kind == "users" else "affected"
         queries[other] = _held_out(data, split, split.unseen_users, held_out)
     forgotten, unseen = (_askable(data, split, part, reach, whole or split) for part in (Part.FORGET, Part.UNSEEN))
-    if split.kind == "interactions" and split.exchangeable:
+    if split.asked_alike:
         # Pairs are adjacent and apart from each other, so the nth of F and the nth of T are one.
         able = np.isin(split.events(Part.FORGET), forgotten) & np.isin(split.events(Part.UNSEEN), unseen)
         chosen = draw(split.events(Part.FORGET), np.flatnonzero(able))
