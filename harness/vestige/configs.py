@@ -67,7 +67,7 @@ def portable(values: Mapping[str, Any], *files: str) -> dict[str, Any]:
 def _sentence(model: type[pydantic.BaseModel], error: pydantic.ValidationError) -> str:
     fault = error.errors()[0]
     path = fault["loc"]
-    key = ".".join(str(part) for part in path) or "the table as a whole"
+    key = ".".join(str(part) for part in path)
     if fault["type"] == "extra_forbidden":
         valid = _fields_at(model, path[:-1])
         near = difflib.get_close_matches(str(path[-1]), valid, n=1, cutoff=0.4)
@@ -78,7 +78,7 @@ def _sentence(model: type[pydantic.BaseModel], error: pydantic.ValidationError) 
     message = fault["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     given = "" if isinstance(fault["input"], Mapping) else f", not {fault['input']!r}"
-    return f"{key}: {message}{given}."
+    return f"{key}: {message}{given}." if key else f"{message}{given}."
 
 
 def _fields_at(model: type[pydantic.BaseModel], path: tuple[int | str, ...]) -> list[str]:

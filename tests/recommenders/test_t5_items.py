@@ -149,8 +149,11 @@ def test_a_beam_answers_the_whole_catalogue() -> None:
     assert not np.allclose(narrow, exact)
 
 
-@pytest.mark.parametrize("items", ["sequential", "collaborative"])
-def test_a_saved_model_knows_its_index(items: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("items", ["sequential", "collaborative", "~/mine.txt"])
+def test_a_saved_model_knows_its_index(items: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    lines = (f"{item} item_{4 * number}" for number, item in enumerate(CATALOGUE.item_ids))
+    (tmp_path / "mine.txt").write_text("\n".join(lines))
     model = model_of(items, passes=3)
     model.fit(cycles(), 4, silent)
     model.save(tmp_path)

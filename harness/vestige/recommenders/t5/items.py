@@ -42,7 +42,7 @@ def item_names(kind: str, catalogue: Catalogue, sequences: Sequences, seed: int)
         from vestige.recommenders.t5.clusters import cluster_paths
 
         return ["".join(f"<CI{part}>" for part in path) for path in cluster_paths(sequences, len(catalogue), seed)]
-    return names_from(Path(kind), catalogue)
+    return names_from(Path(kind).expanduser(), catalogue)
 
 
 def token_names(catalogue: Catalogue) -> list[str]:

@@ -71,14 +71,15 @@ def with_items(tokenizer: Any, catalogue: Catalogue, names: Sequence[str], text:
     from tokenizers import AddedToken
 
     known = tokenizer.get_vocab()
-    own = set(indexing.token_names(catalogue))
-    foreign = sorted(word for word in known if word.startswith("item_") and word not in own)
+    own = indexing.token_names(catalogue)
+    single = list(names) == own
+    # Names of an index may begin like this too, or its pieces.
+    foreign = sorted({word for word in known if word.startswith("item_")} - {*own}) if single else []
     if foreign:
         raise InputError(
             f"{where}: this checkpoint knows items of another catalogue, such as {foreign[0]!r}; "
             "take one that was trained on this dataset, or on text alone."
         )
-    single = list(names) == indexing.token_names(catalogue)
     wanted = list(names) if single else list(dict.fromkeys(tag for name in names for tag in TAG.findall(name)))
     new = [word for word in wanted if word not in known]
     # Blanks around such a token belong to it, so that a blank between two items is no token.
