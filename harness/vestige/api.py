@@ -1,4 +1,4 @@
-"""The Python API: everything the command line does."""
+"""The Python API: boards planned, run, tuned, checked and verified, as the command line does it."""
 
 import tempfile
 from collections.abc import Mapping, Sequence

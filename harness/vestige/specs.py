@@ -86,7 +86,7 @@ class MethodSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class MetricSpec(Spec):
-    """A metric. The factory is a class `(config)` with `measure(context)`, see `vestige.measuring.Metric`.
+    """A metric. The factory is a class `(config)` with `measure(context)`, see `vestige.measuring.contract.Metric`.
 
     Attributes:
         measures: The names it may yield, so that a table's columns can be checked before anything is run; `{k}` in

@@ -33,7 +33,7 @@ class Destroyed:
         config, model = self.config, task.recommender
         if not isinstance(model, Trainable):
             raise InputError("destroyed needs a recommender that can be trained further; this one cannot.")
-        if len(task.forget) == 0:
+        if not task.forget_mask.any():
             return Unlearned(task.recommender, notes={"steps": 0}, flops=0.0)
         flops = self._per_step(model, task)
         deterministic(task.seed)

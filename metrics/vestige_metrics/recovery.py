@@ -34,11 +34,14 @@ class Recovery:
         """`recovery:<attempt>` for each attempt, and `recovery_api`, `recovery_weights`: the worst of each track."""
         if not context.has("forget"):
             return
-        for attempt in attempts(context):
+        made = attempts(context)
+        for attempt in made:
             found = recovered(context, attempt)
             yield measured(f"recovery:{attempt}", "forget", found.ratio, "0", note=found.note)
         failed = {**context.roles["base"].attempts.failed, **context.subject.attempts.failed}
         for attack, reason in failed.items():
+            if attack in made:  # told above, of the attempt of this name
+                continue
             yield measured(f"recovery:{attack}", "forget", None, "0", note=f"the attack failed: {reason}")
         for track in TRACKS:
             worst, note = worst_recovery(context, track)

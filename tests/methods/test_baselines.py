@@ -24,7 +24,7 @@ from vestige.methods import Budget, Loads, Task, Unlearned
 from vestige.pipeline.tasks import make_task
 from vestige.progress import silent
 from vestige.recommenders.contract import Catalogue
-from vestige.recommenders.gradients import frozen
+from vestige.recommenders.gradients import fisher, frozen
 from vestige.recommenders.popularity import Popularity
 from vestige.recommenders.popularity_config import PopularityConfig
 from vestige.recommenders.sasrec import SASRec
@@ -35,7 +35,7 @@ from vestige.recommenders.t5_config import T5RecommenderConfig
 from vestige.specs import MethodSpec
 from vestige_datasets.configs import SyntheticConfig
 from vestige_datasets.synthetic import Synthetic
-from vestige_methods.baselines import configs, scrub, ssd
+from vestige_methods.baselines import configs, loop, pcgrad, scrub, ssd
 from vestige_methods.baselines.dpo_alternative import alternatives
 from vestige_methods.baselines.e2urec import without
 from vestige_methods.baselines.influence import conjugate_gradients
@@ -183,6 +183,28 @@ def test_an_empty_request_leaves_the_base_as_it_was(world, name: str) -> None:
     assert np.array_equal(method(name).unlearn(empty).model.score(histories), world[1].score(histories))
 
 
+def first_of_all(task: Task, users: bool) -> Task:
+    """Somebody's only interaction, or the first of several, which nothing leads to."""
+    row = task.forget_sequences.row(0)[: 1 if users else 3]
+    return replace(
+        task,
+        forget=task.forget.take(np.zeros(0, np.int64)),
+        forget_sequences=sequences([row.tolist()]),
+        forget_mask=np.arange(len(row)) == 0,
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("decode_filter", "noise_repair")])
+def test_what_nothing_leads_to_is_no_empty_request(world, name: str) -> None:
+    users = world[0].kind == "users"
+    task = first_of_all(task_of(world), users)
+    if users and name != "influence":  # a window of one interaction can be trained on
+        assert method(name).unlearn(task).flops
+        return
+    with pytest.raises(InputError, match="no transition"):
+        method(name).unlearn(task)
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "decode_filter"])
 def test_a_recommender_without_gradients_is_refused_in_a_sentence(world, name: str) -> None:
     task = task_of(world, Popularity(PopularityConfig(), CATALOGUE, "cpu"))
@@ -256,6 +278,55 @@ def test_pcgrad_never_works_against_either(seed: int) -> None:
         assert torch.equal(found, one + other)
     else:
         assert found @ one >= -1e-9 and found @ other >= -1e-9
+        # Each gives up what lies along the other, and nothing else.
+        own = [a - b * (a @ b) / (b @ b) for a, b in ((one, other), (other, one))]
+        assert torch.allclose(found, own[0] + own[1])
+
+
+def test_pcgrad_steps_along_both_gradients_without_their_conflict(world, monkeypatch) -> None:
+    """The gradient that the optimizer is given is the one that surgery made of those of the two losses."""
+    made: list[torch.Tensor] = []
+
+    def watched(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        made.append(surgery(one, other))
+        return made[-1]
+
+    given: list[torch.Tensor] = []
+    monkeypatch.setattr(pcgrad, "surgery", watched)
+
+    def kept(optimizer: Any, loss: torch.Tensor, parameters: Any, clip: float) -> float:
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        given.append(torch.cat([p.grad.flatten() for p in parameters]))
+        return float(loss.detach())
+
+    monkeypatch.setattr(loop, "step", kept)
+    method("pcgrad", steps=3).unlearn(task_of(world))
+    assert len(given) == 3 and len(made) == 4  # the first is the one whose operations are counted
+    for wanted, got in zip(made[1:], given, strict=True):
+        assert torch.allclose(wanted, got, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["grad_diff", "e2urec"])
+def test_operations_are_those_of_all_steps(world, name: str) -> None:
+    few, many = (run(world, name, steps=steps)[1].flops for steps in (4, 12))
+    more = {} if name == "grad_diff" else {"augment_steps": 80}
+    assert few is not None and many is not None
+    if name == "grad_diff":
+        assert many == pytest.approx(3 * few, rel=1e-6)
+    else:
+        longer = run(world, name, steps=4, **more)[1].flops
+        assert longer is not None and longer > few * 1.2 and many > few * 1.2
+
+
+def test_dpo_by_hand(world) -> None:
+    """−(2/β) log σ(β ((log p⁺ − log p⁻) − (log o⁺ − log o⁻))) + α CE_r at θ = θ_o is (2/β) log 2 + α CE_r."""
+    losses = {}
+    for weight in (0.0, 1.0):
+        _, found = run(world, "dpo_alternative", steps=1, beta=0.5, retain_weight=weight)
+        losses[weight] = found.notes["loss of the last step"]
+    assert losses[0.0] == pytest.approx(2 / 0.5 * np.log(2), rel=1e-4)
+    assert losses[1.0] > losses[0.0]
 
 
 def test_random_labels_are_every_other_item_alike() -> None:
@@ -292,6 +363,11 @@ def test_gradient_ascent_stops_at_its_rule_and_destroys_without_it(world) -> Non
         # No step takes it far beyond, and what a batch showed is true of all of F.
         assert rise <= found.notes["CE_f has risen by"] < 1.5 * rise + 0.05
         assert ce_of(found.model, task.forget) - ce_of(base, task.forget) == pytest.approx(rise, rel=0.4)
+    # On the batch that met the rule no step is taken, so what is handed back is what the note tells of.
+    task, found = run(world, "gradient_ascent", rise=0.2, learning_rate=1e-3, steps=900, batch_size=1000)
+    if task.kind == "interactions":  # the batch is all of F
+        risen = ce_of(found.model, task.forget) - ce_of(base, task.forget)
+        assert found.notes["CE_f has risen by"] == pytest.approx(risen, abs=1e-3)
     _, ruined = run(world, "gradient_ascent", rise=1e6, steps=150)
     assert ruined.notes["steps"] == 150
     queries = retained_queries(task)
@@ -362,6 +438,14 @@ def test_ssd_only_dampens(world) -> None:
     base = world[1]
     task, found = run(world, "ssd")
     before = dict(base.module.named_parameters())
+    of_f, of_all = (
+        fisher(base, method("ssd", **QUICK["ssd"])._batches(base, task_of(world), of)) for of in ("forget", "all")
+    )
+    alpha, dampening = QUICK["ssd"]["alpha"], configs.SSDConfig().dampening
+    for name, now in task.recommender.module.named_parameters():  # type: ignore[attr-defined]
+        least = torch.clamp(dampening * of_all[name] / of_f[name].clamp_min(1e-30), max=1.0)
+        wanted = torch.where(of_f[name] > alpha * of_all[name], least * before[name], before[name])
+        assert torch.allclose(now, wanted, rtol=1e-3, atol=1e-6)
     changed = 0
     for name, now in task.recommender.module.named_parameters():  # type: ignore[attr-defined]
         assert (now.abs() <= before[name].abs() + 1e-7).all() and (now * before[name] >= 0).all()
@@ -401,8 +485,20 @@ def test_a_task_vector_is_a_mirror(world) -> None:
     task, still = run(world, "task_vector", scale=0.0)
     histories = task.forget.histories
     assert np.array_equal(still.model.score(histories), world[1].score(histories))
-    _, away = run(world, "task_vector", scale=0.5)
-    assert ce_of(away.model, task.forget) > ce_of(world[1], task.forget) + 0.02
+    base, moves = dict(world[1].module.named_parameters()), []
+    for scale in (0.5, 1.0):
+        task, away = run(world, "task_vector", scale=scale)
+        assert ce_of(away.model, task.forget) > ce_of(world[1], task.forget) + 0.02
+        named = task.recommender.module.named_parameters()  # type: ignore[attr-defined]
+        moves.append({name: now.detach() - base[name].detach() for name, now in named})
+    half, whole = moves
+    assert all(torch.allclose(2 * half[name], whole[name], atol=1e-5) for name in base)
+    trained = copy.deepcopy(world[1])  # as far the other way lies what was trained on F, by Adam's steps of the rate
+    with torch.no_grad():
+        for name, weight in trained.module.named_parameters():
+            assert whole[name].abs().max() <= 10 * 2e-3 * 1.2
+            weight.sub_(whole[name])
+    assert ce_of(trained, task.forget) < ce_of(world[1], task.forget) - 0.02
 
 
 def test_influence_is_newtons_step_on_a_convex_model() -> None:
@@ -463,7 +559,9 @@ def test_e2urec_hands_back_a_plain_model(world) -> None:
     task, found = run(world, "e2urec")
     names = {name for name, _ in task.recommender.module.named_parameters()}  # type: ignore[attr-defined]
     assert names == {name for name, _ in world[1].module.named_parameters()}
-    assert 0 < found.trainable_parameters < sum(p.numel() for p in world[1].module.parameters())
+    # The adapter, and the copy that was tuned on F.
+    whole = sum(p.numel() for p in world[1].module.parameters())
+    assert whole < found.trainable_parameters < 2 * whole
     assert all(p.requires_grad for p in task.recommender.module.parameters())  # type: ignore[attr-defined]
 
 
@@ -545,6 +643,12 @@ def test_ssd_mixes_transitions_as_training_does_however_many_a_batch_has(world, 
     monkeypatch.setattr(ssd, "Batches", Tagged)
     task, made = task_of(world), method("ssd", transitions=5000)
     seen = [each for batch in made._batches(world[1], task, "all") for each in batch]
-    share = len(task.forget) / (len(task.forget) + len(task.retained.items))
+    # A pass shows one window of twelve of every user, however much they have.
+    rows = task.forget_sequences
+    forgotten = sum(
+        min(len(rows.row(row)), 12) * task.forget_mask[rows.offsets[row] : rows.offsets[row + 1]].mean()
+        for row in range(len(rows))
+    )
+    share = forgotten / (forgotten + np.minimum(task.retained.lengths, 12).sum())
     assert seen.count("F") / len(seen) == pytest.approx(share, abs=0.005)
     assert set(itertools.chain(*made._batches(world[1], task, "forget"))) == {"F"}

@@ -167,6 +167,18 @@ def test_batches_are_put_together_in_order(ranks, monkeypatch: pytest.MonkeyPatc
     assert ranks(scores, queries) == whole
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 250), st.integers(1, 6))
+def test_the_first_of_the_list_are_in_the_order_of_the_catalogue_where_scores_tie(
+    seed: int, n: int, kinds: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(1, kinds + 1, (3, n)).astype(np.float64)
+    scores = np.log(weights / weights.sum(axis=1, keepdims=True))
+    found = ask(scores.tolist(), [[], [], []], [0, 0, 0])
+    wanted = np.argsort(-scores.astype(np.float32), axis=1, kind="stable")[:, :100]
+    assert np.array_equal(found.top_items, wanted)
+
+
 def test_summaries_are_of_the_unmasked_distribution(tmp_path: Path) -> None:
     p = np.asarray([0.5, 0.3, 0.15, 0.05])
     scores = ask([np.log(p).tolist()], [[0]], [1])

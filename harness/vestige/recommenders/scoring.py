@@ -138,9 +138,7 @@ def summarise(
     others[np.repeat(rows, history_lengths), history_items] = -np.inf
     above, equal = _count(others, target)
     probabilities = np.exp(scores, dtype=np.float64)
-    width = min(TOP, n_items)
-    top = np.argpartition(-scores, width - 1, axis=1)[:, :width]
-    top = np.sort(top, axis=1)
+    top = _highest(scores, min(TOP, n_items))
     values = np.take_along_axis(scores, top, axis=1)
     order = np.argsort(-values, axis=1, kind="stable")
     return {
@@ -153,6 +151,15 @@ def summarise(
         "top_log_probs": np.take_along_axis(values, order, axis=1).astype(np.float32),
         "router": np.zeros(0, np.float32),
     }
+
+
+def _highest(scores: FloatArray, width: int) -> IntArray:
+    """int64 [queries, width], ascending: the items of the highest scores, among equal ones the first of the catalogue."""
+    least = np.partition(scores, -width, axis=1)[:, -width, None]
+    above, level = scores > least, scores == least
+    free = width - above.sum(axis=1, keepdims=True)
+    taken = above | (level & (np.cumsum(level, axis=1) <= free))
+    return np.nonzero(taken)[1].reshape(len(scores), width)
 
 
 def save_scores(scores: dict[str, Scores], file: Path) -> None:

@@ -186,8 +186,8 @@ def attack(
     asked = {view: views.queries[view] for view in ("forget", "unseen_train")}
     if not len(asked["forget"]):
         raise InputError(
-            f"{models.unlearned}: nothing that was forgotten has a retained interaction before it, so no model can be "
-            "asked about it."
+            f"{models.unlearned}: nothing that was forgotten has an interaction before it in training, so no model can "
+            "be asked about it."
         )
     if not len(asked["unseen_train"]):
         raise InputError(
@@ -423,7 +423,9 @@ def _remembers(rows: Sequence[Row], metric: str) -> list[str]:
     wanted = (f"{metric}:vs_gold", "forget", "base")
     gap = next((row for row in rows if (row.metric, row.view, row.model) == wanted), None)
     if gap is None:
-        return ["nothing that was forgotten has a retained interaction before it, so no model can be asked about it."]
+        return [
+            "nothing that was forgotten has an interaction before it in training, so no model can be asked about it."
+        ]
     if gap.interval is None or gap.interval[0] > 0:
         return []
     return [

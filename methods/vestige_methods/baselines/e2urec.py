@@ -7,6 +7,8 @@ z_aug are the logits of the original tuned on F for some more steps: what rises 
 The adapter is merged into the weights at the end, so that what is handed back is an ordinary checkpoint.
 """
 
+from dataclasses import replace
+
 import torch
 from peft import LoraConfig, get_peft_model
 from torch.nn.functional import cross_entropy
@@ -16,7 +18,7 @@ from vestige.recommenders.contract import Transitions
 from vestige.recommenders.flops import Flops
 from vestige.recommenders.gradients import frozen
 from vestige_methods.baselines.configs import DescentConfig, E2URecConfig
-from vestige_methods.baselines.loop import ce, descend, differentiable, kl
+from vestige_methods.baselines.loop import ce, descend, differentiable, empty, kl
 
 
 def without(original: torch.Tensor, augmented: torch.Tensor, suppression: float) -> torch.Tensor:
@@ -33,7 +35,7 @@ class E2URec:
     def unlearn(self, task: Task) -> Unlearned:
         """Tunes a copy on F, then trains the adapter."""
         model, c = differentiable(task, "e2urec"), self.config
-        if len(task.forget) == 0:
+        if empty(task):
             return Unlearned(task.recommender, notes={"steps": 0}, flops=0.0)
         original, augmented = frozen(model), frozen(model)
         augmented.module.requires_grad_(True)
@@ -59,4 +61,5 @@ class E2URec:
         found = descend(task, model, c, loss, extra=spent)
         adapter.merge_and_unload()
         model.module.requires_grad_(True)
-        return found
+        # The tuned copy is no part of what answers, but had to be trained all the same.
+        return replace(found, trainable_parameters=found.trainable_parameters + tuned.trainable_parameters)

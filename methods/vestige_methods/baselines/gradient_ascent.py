@@ -1,6 +1,6 @@
 """gradient_ascent: climbs the loss of the forgotten transitions, until it has risen enough.
 
-    minimise −CE_f(θ),   stop as soon as CE_f(θ) − CE_f(o) ≥ rise on the batch at hand
+    minimise −CE_f(θ),   until CE_f(θ) − CE_f(o) ≥ rise on the batch at hand, on which no step is taken any more
 
 Jang et al., "Knowledge Unlearning for Mitigating Privacy Risks in Language Models", ACL 2023 (arXiv 2210.01504),
 who stop where the forgotten is as unlikely as what was never seen; here that is a rise in nats, of the same transitions

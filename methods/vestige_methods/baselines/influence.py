@@ -2,6 +2,8 @@
 
     θ = θ_o + scale · (H + λI)⁻¹ g,   g = (|F| / |R|) ∇CE_f(θ_o),   H = ∇²CE_r(θ_o)
 
+In |F|, |R| and CE_f an interaction weighs as it does in training, which draws windows.
+
 Removing F moves the optimum of the mean loss by that much, to first order (Koh and Liang, ICML 2017, arXiv
 1703.04730; Guo et al., "Certified Data Removal", ICML 2020, arXiv 1911.03030). On the items' embeddings alone it is
 the selection of SCIF (Li et al., "Selective and Collaborative Influence Function for Efficient Recommendation
@@ -16,14 +18,17 @@ from functools import partial
 import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import cross_entropy
 
+from vestige.data.sequences import IntArray
 from vestige.errors import InputError
 from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Differentiable, Transitions
-from vestige.recommenders.flops import count_flops
 from vestige.recommenders.torch_tools import deterministic
 from vestige_methods.baselines.configs import InfluenceConfig
-from vestige_methods.baselines.loop import ce, differentiable, numbers
+from vestige_methods.baselines.counting import CountsSome
+from vestige_methods.baselines.loop import differentiable, empty, numbers
+from vestige_methods.baselines.shares import forgotten_by_retained, of_queries
 
 AT_ONCE = 64
 """Forgotten transitions, or retained sequences, of one pass."""
@@ -40,14 +45,15 @@ class Influence:
     def unlearn(self, task: Task) -> Unlearned:
         """Takes the step on all weights, or on the items' embeddings."""
         model = differentiable(task, "influence")
-        if len(task.forget) == 0:
+        if empty(task):
             return Unlearned(task.recommender, notes={"length of the step": 0.0}, flops=0.0)
         deterministic(task.seed)
         model.module.eval()
+        if not len(task.forget):
+            raise InputError("influence: each forgotten user has a single interaction, which no transition leads to.")
         weights = self._weights(model, task)
-        found: list[tuple[Vector, float]] = []
-        flops = count_flops(partial(self._solve, model, task, weights, found))
-        step, residual = found[0]
+        counts = CountsSome(), CountsSome()
+        step, residual = self._solve(model, task, weights, *counts)
         with torch.no_grad():
             for weight, by in zip(weights, step, strict=True):
                 weight.add_(by, alpha=self.config.scale)
@@ -55,7 +61,8 @@ class Influence:
             "length of the step": self.config.scale * _dot(step, step) ** 0.5,
             "what is left of the equation": residual,
         }
-        return Unlearned(task.recommender, numbers(weights), notes, flops.count, flops.uncounted)
+        uncounted = tuple(sorted({name for each in counts for name in each.total.uncounted}))
+        return Unlearned(task.recommender, numbers(weights), notes, sum(each.total.count for each in counts), uncounted)
 
     def _weights(self, model: Differentiable, task: Task) -> Vector:
         """All weights, or the embeddings with a row for each item; weights that are shared count once."""
@@ -67,26 +74,38 @@ class Influence:
             raise InputError("layers = 'items': this recommender has no embedding with a row for each item; use 'all'.")
         return list(items.values())
 
-    def _solve(self, model: Differentiable, task: Task, weights: Vector, found: list[tuple[Vector, float]]) -> None:
+    def _solve(
+        self, model: Differentiable, task: Task, weights: Vector, slopes: CountsSome, products: CountsSome
+    ) -> tuple[Vector, float]:
         rng = np.random.default_rng(task.seed)
         rows = rng.permutation(len(task.retained))[: self.config.sequences]
         retained = [
             model.transitions(task.retained.take(rows[start : start + AT_ONCE]), rng)
             for start in range(0, len(rows), AT_ONCE)
         ]
-        # F's share of the mean loss: (1/n) Σ over F, with n the number of transitions that stay.
-        share = len(task.forget) / len(task.retained.items)
-        towards = [share * g for g in self._gradient(model, task, weights)]
-        curvature = partial(_gauss_newton, model, retained, weights, self.config.damping)
-        found.append(conjugate_gradients(curvature, towards, self.config.iterations))
+        # F's share of the mean loss: (1/n) Σ over F, with n the weight of the transitions that stay.
+        share = forgotten_by_retained(model, task)
+        towards = [share * g for g in self._gradient(model, task, weights, slopes)]
 
-    def _gradient(self, model: Differentiable, task: Task, weights: Vector) -> Vector:
+        def curvature(vector: Vector) -> Vector:
+            return products.run(partial(_gauss_newton, model, retained, weights, self.config.damping, vector))
+
+        return conjugate_gradients(curvature, towards, self.config.iterations)
+
+    def _gradient(self, model: Differentiable, task: Task, weights: Vector, counts: CountsSome) -> Vector:
         """∇CE_f over all forgotten transitions."""
         total = [torch.zeros_like(w) for w in weights]
+        shares = torch.from_numpy(of_queries(model, task)).float()
+
+        def slope(rows: IntArray) -> tuple[torch.Tensor | None, ...]:
+            asked = model.transitions_of(task.forget.take(rows))
+            each = cross_entropy(model.logits(asked), asked.targets, reduction="none")
+            loss = (each * shares[rows].to(each.device)).sum()
+            return torch.autograd.grad(loss, weights, allow_unused=True)
+
         for start in range(0, len(task.forget), AT_ONCE):
             rows = np.arange(start, min(start + AT_ONCE, len(task.forget)))
-            loss = ce(model, model.transitions_of(task.forget.take(rows))) * len(rows) / len(task.forget)
-            for sum_, g in zip(total, torch.autograd.grad(loss, weights, allow_unused=True), strict=True):
+            for sum_, g in zip(total, counts.run(partial(slope, rows)), strict=True):
                 if g is not None:
                     sum_.add_(g)
         return total

@@ -42,11 +42,27 @@ def kl(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
     return (teacher.exp() * (teacher - torch.log_softmax(student, dim=-1))).sum(dim=-1).mean()
 
 
+def empty(task: Task) -> bool:
+    """Whether nothing is to be forgotten.
+
+    Raises:
+        InputError: Something is, but no transition leads to it.
+    """
+    if not task.forget_mask.any():
+        return True
+    if task.kind != "users" and len(task.forget) == 0:
+        raise InputError(
+            "what is to be forgotten stands first in its users' histories, so there is no transition that could be "
+            "unlearned; `retrain` forgets it."
+        )
+    return False
+
+
 class Batches:
     """Draws transitions of F and of R by a seed.
 
-    Whole users are asked about a random window of each; of single interactions, each forgotten one after what the user
-    keeps before it.
+    Whole users are asked about a random window of each; of single interactions, each forgotten one after its history
+    (see `Task.forget`).
     """
 
     def __init__(self, model: Differentiable, task: Task, size: int) -> None:
@@ -91,7 +107,7 @@ def descend(
 
     Args:
         answers: What is handed back; the task's recommender unless given.
-        stop: Asked after each step.
+        stop: Asked once a batch's loss is known, before the step that would be taken on it.
         notes, extra: What the method noted (until the end) and spent before.
         batches: Where the transitions come from; drawn by the task's seed unless given.
 
@@ -100,9 +116,10 @@ def descend(
 
     Raises:
         FloatingPointError: The loss is not finite.
+        InputError: See `empty`.
     """
     answers = answers or task.recommender
-    if len(task.forget) == 0:
+    if empty(task):
         return Unlearned(answers, notes={"steps": 0}, flops=0.0)
     deterministic(task.seed)
     batches = batches or Batches(model, task, config.batch_size)
@@ -113,12 +130,13 @@ def descend(
     deterministic(task.seed)
     value, done = math.nan, 0
     model.module.train()
-    for done in range(1, config.steps + 1):
-        value = step(optimizer, loss(batches.forget(), batches.retain()), parameters, config.clip)
-        if done % 10 == 0:
-            task.progress(done / config.steps, f"loss {value:.3f}")
+    while done < config.steps:
+        found = loss(batches.forget(), batches.retain())
         if stop():
             break
+        value, done = step(optimizer, found, parameters, config.clip), done + 1
+        if done % 10 == 0:
+            task.progress(done / config.steps, f"loss {value:.3f}")
     model.module.eval()
     return Unlearned(
         answers,

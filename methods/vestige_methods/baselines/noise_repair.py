@@ -20,7 +20,7 @@ from vestige.recommenders.contract import Differentiable, Transitions
 from vestige.recommenders.flops import Flops, count_flops
 from vestige.recommenders.torch_tools import deterministic
 from vestige_methods.baselines.configs import NoiseRepairConfig
-from vestige_methods.baselines.loop import Batches, ce, descend, differentiable
+from vestige_methods.baselines.loop import Batches, ce, descend, differentiable, empty
 
 LOOKS = 10
 """Batches of R whose gradients say which weights matter."""
@@ -35,7 +35,7 @@ class NoiseRepair:
     def unlearn(self, task: Task) -> Unlearned:
         """Damages and repairs all weights."""
         model, c = differentiable(task, "noise_repair"), self.config
-        if len(task.forget) == 0:
+        if empty(task):
             return Unlearned(task.recommender, notes={"steps": 0}, flops=0.0)
         deterministic(task.seed)
         looked = None

@@ -43,7 +43,7 @@ BASELINES: tuple[tuple[str, str, type[Config], str], ...] = (
 )  # fmt: skip
 """Name, class, settings and summary; the module has the method's name."""
 
-VERSIONS = {"gradient_ascent": "2", "dpo_alternative": "2", "scrub": "2", "ssd": "2"}
+VERSIONS = {"gradient_ascent": "3", "dpo_alternative": "2", "scrub": "2", "ssd": "3", "influence": "2"}
 """Of those that give other results than when they came; of all others it is 1."""
 
 

@@ -13,11 +13,12 @@ import torch
 
 from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Differentiable, Transitions
-from vestige.recommenders.flops import count_flops
 from vestige.recommenders.gradients import fisher
 from vestige.recommenders.torch_tools import deterministic
 from vestige_methods.baselines.configs import SSDConfig
-from vestige_methods.baselines.loop import Batches, differentiable
+from vestige_methods.baselines.counting import CountsSome
+from vestige_methods.baselines.loop import Batches, differentiable, empty
+from vestige_methods.baselines.shares import forgotten_by_retained
 
 AT_ONCE = 32
 """Transitions whose gradients are taken at once, each by itself through all of its batch."""
@@ -32,13 +33,12 @@ class SSD:
     def unlearn(self, task: Task) -> Unlearned:
         """Dampens in one step."""
         model = differentiable(task, "ssd")
-        if len(task.forget) == 0:
+        if empty(task):
             return Unlearned(task.recommender, notes={"dampened": 0.0}, flops=0.0)
         deterministic(task.seed)
         model.module.eval()
-        found: list[dict[str, torch.Tensor]] = []
-        flops = [count_flops(partial(self._fisher, model, task, of, found)) for of in ("forget", "all")]
-        of_forget, of_all = found
+        counts = CountsSome()
+        of_forget, of_all = (self._fisher(model, task, of, counts) for of in ("forget", "all"))
         dampened = 0
         with torch.no_grad():
             for name, weight in model.module.named_parameters():
@@ -52,17 +52,24 @@ class SSD:
             task.recommender,
             numbers,
             {"share of weights dampened": dampened / numbers},
-            sum(f.count for f in flops),
-            tuple(sorted({name for f in flops for name in f.uncounted})),
+            counts.total.count,
+            counts.total.uncounted,
         )
 
-    def _fisher(self, model: Differentiable, task: Task, of: str, found: list[dict[str, torch.Tensor]]) -> None:
-        found.append(fisher(model, self._batches(model, task, of), AT_ONCE))
+    def _fisher(self, model: Differentiable, task: Task, of: str, counts: CountsSome) -> dict[str, torch.Tensor]:
+        total: dict[str, torch.Tensor] = {}
+        seen = 0
+        for batch in self._batches(model, task, of):
+            found = counts.run(partial(fisher, model, [batch], AT_ONCE), len(batch))
+            total = {name: total.get(name, 0) + len(batch) * each for name, each in found.items()}
+            seen += len(batch)
+        return {name: each / max(seen, 1) for name, each in total.items()}
 
     def _batches(self, model: Differentiable, task: Task, of: str) -> Iterator[Transitions]:
         """Sequences of F, or of R and F so that transitions are mixed as in training, until there are enough."""
         batches = Batches(model, task, 1)
-        share = 1.0 if of == "forget" else len(task.forget) / (len(task.forget) + len(task.retained.items))
+        by_retained = forgotten_by_retained(model, task)
+        share = 1.0 if of == "forget" else by_retained / (1 + by_retained)
         seen = forgotten = 0
         while seen < self.config.transitions:
             wanted = forgotten < share * (seen + 1)
