@@ -135,9 +135,8 @@ def test_an_attack_that_is_called_as_its_attempt_is_told_of_once() -> None:
     told = {name: replace(attempts(ask=0.2), of={"ask": "ask"}) for name in ("base", "gold", "control")}
     failed = replace(attempts(ask=0.2), recovered={}, of={"ask": "ask"}, failed={"ask": "ValueError: x"})
     found = list(Recovery(NoSettings()).measure(judged(useful(5), {**told, "own": failed})))
-    assert [one.note for one in found if one.metric == "recovery:ask"] == [
-        "the attack failed of this model: ValueError: x"
-    ]
+    notes = [one.note for one in found if one.metric == "recovery:ask"]
+    assert notes == ["the attack failed of this model: ValueError: x"]
 
 
 def test_an_attack_that_fails_of_what_it_is_compared_with_says_nothing_of_anybody() -> None:

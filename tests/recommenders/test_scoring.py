@@ -168,9 +168,7 @@ def test_batches_are_put_together_in_order(ranks, monkeypatch: pytest.MonkeyPatc
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 250), st.integers(1, 6))
-def test_the_first_of_the_list_are_in_the_order_of_the_catalogue_where_scores_tie(
-    seed: int, n: int, kinds: int
-) -> None:
+def test_the_first_of_a_list_are_in_the_order_of_the_catalogue_where_scores_tie(seed: int, n: int, kinds: int) -> None:
     rng = np.random.default_rng(seed)
     weights = rng.integers(1, kinds + 1, (3, n)).astype(np.float64)
     scores = np.log(weights / weights.sum(axis=1, keepdims=True))

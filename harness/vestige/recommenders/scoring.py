@@ -154,7 +154,7 @@ def summarise(
 
 
 def _highest(scores: FloatArray, width: int) -> IntArray:
-    """int64 [queries, width], ascending: the items of the highest scores, among equal ones the first of the catalogue."""
+    """int64 [queries, width], ascending: the items of the highest scores; of equal ones, the first of the catalogue."""
     least = np.partition(scores, -width, axis=1)[:, -width, None]
     above, level = scores > least, scores == least
     free = width - above.sum(axis=1, keepdims=True)
