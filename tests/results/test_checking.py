@@ -3,10 +3,12 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,6 +18,7 @@ from vestige.errors import InputError
 from vestige.results import compare, verdict_files
 from vestige.results.accepted import read_accepted, same_inputs
 from vestige.results.checking import check
+from vestige.results.differences import shift_of
 from vestige.results.gate import Verdict
 from vestige.results.sides import Basis, read_side
 from vestige.results.tolerances import DEFAULTS, gated
@@ -97,6 +100,24 @@ def test_where_gold_is_the_target_the_distance_counts(folder: Path, by: float, v
     assert verdicts(folder)["finetune", "hit@10/forget"] == verdict
 
 
+def test_gold_is_not_judged_by_itself(folder: Path) -> None:
+    move(folder, "retrain", "hit@10/forget", -0.15)
+    assert ("retrain", "hit@10/forget") not in verdicts(folder)
+    assert ("retrain", "hit@10/retain") in verdicts(folder)
+
+
+def test_what_is_told_of_users_on_one_side_alone_is_compared_by_what_both_have(folder: Path) -> None:
+    table = pq.read_table(folder / "per_user.parquet").to_pandas()
+    gone = table["metric"] == "streisand"
+    assert gone.any()
+    pq.write_table(pa.Table.from_pandas(table[~gone], preserve_index=False), folder / "per_user.parquet")
+    side = read_side(folder)
+    some = {("finetune-s0", "streisand/forget"): np.linspace(-0.1, 0.1, 250)}
+    fresh = replace(side, results=replace(side.results, replicates={**side.results.replicates, **some}))
+    _, _, basis = shift_of(fresh, read_side(ACCEPTED), "finetune", None, "streisand/forget", [0])
+    assert basis is Basis.INTERVALS
+
+
 def test_where_gold_was_trained_anew_differences_to_gold_are_compared(folder: Path) -> None:
     """Every row falls with gold: nothing is lost against it. Gold's own row says that the recommender got worse."""
     for label in ("do_nothing", "retrain", "finetune", "dual_memory (published)"):
@@ -176,8 +197,8 @@ def test_a_value_that_should_be_the_same_is_pointed_at(folder: Path) -> None:
 def test_values_without_users_are_compared_by_intervals_where_no_replicates_were_kept(folder: Path) -> None:
     (folder / "bootstrap.parquet").unlink(missing_ok=True)
     side = read_side(folder)
-    assert side.basis("finetune", "hit@10/retain", 0) is Basis.USERS
-    assert side.basis("finetune", "auc_calibrated/forget", 0) is Basis.INTERVALS
+    assert Basis.USERS in side.bases("finetune", "hit@10/retain", 0)
+    assert side.bases("finetune", "auc_calibrated/forget", 0) == {Basis.INTERVALS, Basis.SEEDS}
     number = side.number("finetune", "auc_calibrated/forget", 0, Basis.INTERVALS, 4, 2)
     m = side.find("finetune", "auc_calibrated/forget", 0)
     assert m is not None and m[1].interval is not None

@@ -10,10 +10,12 @@ import pytest
 
 from tests.conftest import ROOT
 from vestige.errors import InputError
+from vestige.results import accept
 from vestige.results.cells import cell
+from vestige.results.page import data
 from vestige.results.restoring import read_restored, stated
 from vestige.results.sections import attack_columns
-from vestige.results.verdicts import warnings
+from vestige.results.verdicts import against_gold, warnings
 
 BOARD = ROOT / "leaderboards" / "ml-100k"
 
@@ -80,3 +82,47 @@ def test_what_is_not_the_mean_of_its_users_is_not_restored(tmp_path: Path) -> No
     results = read_restored(folder)
     assert ("finetune-s0", "hit@10/retain") not in results.replicates
     assert ("finetune-s0", "ndcg@10/retain") in results.replicates
+
+
+def test_what_does_not_follow_from_users_values_is_kept_by_replicates_for_every_row(tmp_path: Path) -> None:
+    """Where users are asked unequally many queries, the mean over queries is none over users."""
+    folder = Path(shutil.copytree(BOARD / "accepted", tmp_path / "accepted"))
+    results = read_restored(folder)
+    name = "hit@10/forget"
+    cells = [item.record.identity.cell for label in results.labels for item in results.row(label) if item.find(name)]
+    table = pq.read_table(folder / "bootstrap.parquet")
+    rng = np.random.default_rng(0)
+    more = {
+        "cell": cells,
+        "metric": ["hit@10"] * len(cells),
+        "view": ["forget"] * len(cells),
+        "replicates": list(0.2 + 0.01 * rng.standard_normal((len(cells), 250))),
+    }
+    joined = pa.concat_tables([table, pa.table(more, schema=table.schema)])
+    pq.write_table(joined, folder / "bootstrap.parquet")
+
+    def kept() -> set[tuple[str, str]]:
+        found = pq.read_table(pa.BufferReader(accept._replicates(folder, {}))).to_pylist()
+        return {(row["cell"], f"{row['metric']}/{row['view']}") for row in found}
+
+    assert name not in {measurement for _, measurement in kept()}
+    users = pq.read_table(folder / "per_user.parquet").to_pandas()
+    one = (users["cell"] == "finetune-s0") & (users["metric"] == "hit@10") & (users["view"] == "forget")
+    assert one.sum() > 2
+    users.loc[one, "value"] = np.where(np.arange(one.sum()) % 2, users.loc[one, "value"], 1.0)
+    pq.write_table(pa.Table.from_pandas(users, preserve_index=False), folder / "per_user.parquet")
+    judged = {cell for cell, measurement in kept() if measurement == name}
+    assert {"finetune-s0", "do-nothing-s0", "retrain-s2", "control-s1"} <= judged
+    # All rows are then read by what was kept, so that they can be compared.
+    again = read_restored(folder)
+    assert {len(again.replicates[cell, name]) for cell in judged} == {250}
+    assert against_gold(again, name)
+
+
+def test_a_page_says_what_it_cannot_compare() -> None:
+    results = read_restored(ROOT / "leaderboards" / "ml-1m-users" / "accepted")
+    shown = data.columns(results)
+    titles = data.uncompared(results, shown)
+    lacking = {column.title for column in shown if column.name == "auc_raw/forget"}
+    assert lacking and lacking <= set(titles)
+    assert not {column.title for column in shown if column.name == "hit@10/retain"} & set(titles)

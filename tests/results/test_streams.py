@@ -33,3 +33,16 @@ def test_every_step_is_paid_for_and_a_base_that_is_trained_once_is_no_step() -> 
     assert found["sisa", 3] == (12.0, 0.4)
     assert found[row_label("sisa", "gold"), 2] == (10.0, 0.5)
     assert row_label("sisa", "base") not in {label for label, _ in found}
+
+
+def test_a_step_of_gold_that_is_missing_leaves_no_ratio_from_there_on() -> None:
+    made = stream({"retrain": 10.0, "finetune": 4.0}, 3)
+
+    def lost(item):  # type: ignore[no-untyped-def]
+        gone = item.record.identity.label == "retrain" and item.record.identity.step == 2
+        outcome = replace_model(item.record.outcome, status="method_error", measurements=())
+        return replace(item, record=replace_model(item.record, outcome=outcome)) if gone else item
+
+    broken = replace(made, earlier=tuple(map(lost, made.earlier)))
+    found = {one.step: (one.seconds, one.ratio) for one in spent(broken) if one.label == "finetune"}
+    assert found == {1: (4.0, 0.4), 2: (8.0, None), 3: (12.0, None)}

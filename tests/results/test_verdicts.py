@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.results.made import results
 from vestige.measuring.statistics import Estimate
+from vestige.pipeline.own import row_label
 from vestige.results import verdicts
 from vestige.results.tables import markdown
 
@@ -208,6 +209,9 @@ def test_what_overshoots_is_only_said_of_what_surely_does() -> None:
     assert "over closes 143 % of that gap (it suppresses what gold still recommends)." in text
     faint = {**rows, "do_nothing": {**ROWS["do_nothing"], from_gold: (0.01, 0.02)}}
     assert "Base may remember nothing: its hit@10 on `forget` is 0.0100 [-0.0" in markdown(results(faint, CONTROLS))
+    # A share of a gap that may be none is any number.
+    level = {**faint, "do_nothing": {**faint["do_nothing"], name: (ROWS["retrain"][name][0] + 0.005, 0.01)}}
+    assert "of that gap" not in markdown(results(level, CONTROLS))
 
 
 def test_an_attack_needs_power_on_the_base_that_is_attacked() -> None:
@@ -216,3 +220,21 @@ def test_an_attack_needs_power_on_the_base_that_is_attacked() -> None:
     assert not verdicts.no_power(made, "auc_raw/forget")
     assert not verdicts.no_power(made, "auc_raw/forget", "near")
     assert verdicts.no_power(made, "auc_raw/forget", "sisa")
+    for role in ("base", "gold"):
+        assert verdicts.no_power(made, "auc_raw/forget", row_label("sisa", role))
+
+
+def test_a_calibration_the_other_way_round_is_no_other_retraining() -> None:
+    """Recheck is calibrated with control, and so has what control has with the sign turned."""
+    values = {"do_nothing": 0.8, "retrain": 0.45, "worse": 0.6, "control": 0.45, "recheck": 0.55, "popularity": 0.5}
+    rows = {
+        label: {
+            **ROWS.get(label, ROWS["control"]),
+            "auc_calibrated/forget": (value, 0.001),
+            "auc_raw/forget": (value, 0.001),
+        }
+        for label, value in values.items()
+    }
+    made = results(rows, (*CONTROLS, "recheck"))
+    assert verdicts.retrainings_apart(made, "auc_calibrated/forget") == []
+    assert [c.label for c in verdicts.retrainings_apart(made, "auc_raw/forget")] == ["recheck"]

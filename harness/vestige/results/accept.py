@@ -14,6 +14,8 @@ from vestige.pipeline.store import write_atomically
 from vestige.results.page.picture import CURVES, PICTURE
 from vestige.results.records import read_records
 from vestige.results.render import read_results
+from vestige.results.restoring import restored
+from vestige.results.sides import read_per_user
 from vestige.results.streams import TABLE
 from vestige.results.tolerances import gated
 
@@ -26,7 +28,7 @@ MAX_BYTES = 2 * 2**20
 """Of all accepted files, each compressed as a repository keeps it: records are text that says much alike."""
 
 REPLICATES = 250
-"""Of the bootstrap, so many are kept of what is judged and has no values of users: enough for a standard error."""
+"""Of the bootstrap, so many are kept of what is judged and no mean over users: enough for a standard error."""
 
 RETRAININGS = ("control", "recheck")
 """Rows that are not judged, but say how far two trainings lie apart."""
@@ -101,18 +103,21 @@ def _show(fresh: Path, board_folder: Path) -> list[Path]:
 
 
 def _replicates(fresh: Path, tolerance: Mapping[str, float]) -> bytes:
-    """The first replicates of what is judged and is no mean over users: with them, both sides of a check are paired.
+    """The first replicates of what is judged and does not follow from users' values, as an AUC, or a mean over queries
+    of which users are asked unequally many: with them, both sides of a check, and rows, are paired.
 
     Empty where there is nothing of the kind.
     """
     results = read_results(fresh)
-    values = pq.read_table(fresh / "per_user.parquet", columns=["metric", "view"]).group_by(["metric", "view"])
-    of_users = {f"{row['metric']}/{row['view']}" for row in values.aggregate([]).to_pylist()}
-    names = gated(results, tolerance).keys() - of_users
+    follows = restored(results, read_per_user(fresh)).keys()
     own = (row_label(label, "gold") for label in results.own_based)
     rows = (*results.competing, *RETRAININGS, *own)
     cells = {item.record.identity.cell for label in rows for item in results.row(label)}
-    kept = {key: r for key, r in results.replicates.items() if key[0] in cells and key[1] in names}
+    judged = {
+        key: r for key, r in results.replicates.items() if key[0] in cells and key[1] in gated(results, tolerance)
+    }
+    names = {name for cell, name in judged if (cell, name) not in follows}
+    kept = {key: r for key, r in judged.items() if key[1] in names}
     if not kept:
         return b""
     table = pa.table(

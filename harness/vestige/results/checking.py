@@ -105,7 +105,10 @@ def _compare(fresh: Side, accepted: Side, label: str, name: str, tolerance: floa
     gold = fresh.results.reference(label, "gold", name)
     own_row = label in (fresh.results.label_of("retrain"), accepted.results.label_of("retrain"))
     target = None if better in ("higher", "lower", "gold") else float(better)
-    # Gold's own row is compared as it is: its difference to itself would hide a recommender that got worse.
+    # Gold's own row is compared as it is: its difference to itself would hide a recommender that got worse. Where gold
+    # is the target there is nothing that it could be worse than.
+    if own_row and better == "gold":
+        return None
     minus = gold if better == "gold" or (anew and not own_row) else None
     if minus is not None:
         both = [seed for seed in seeds if fresh.find(minus, name, seed) and accepted.find(minus, name, seed)]

@@ -1,14 +1,16 @@
 """Numbers of two rows, paired: of the same seeds and, where their values are kept, of the same users."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import numpy as np
 
 from vestige.results.gate import Floor, Shift, floor_of
 from vestige.results.sides import Basis, Number, Side
+from vestige.results.verdicts import MIRRORED, RETRAININGS
 
 ORDER = (Basis.USERS, Basis.REPLICATES, Basis.INTERVALS, Basis.SEEDS)
+"""The best first; the last is always there."""
 
 
 def shift_of(
@@ -35,7 +37,7 @@ def shift_of(
     rows = [(one, label, 0), (other, other_label or label, 2)]
     subtracted = [(one, minus, 1), (other, minus, 3)] if minus is not None else []
     every = [(side, row) for side, row, _ in (*rows, *subtracted)]
-    basis = max((side.basis(row, name, seed) for side, row in every for seed in seeds), key=ORDER.index)
+    basis = _best(side.bases(row, name, seed) for side, row in every for seed in seeds)
     sizes = [side.size(name, basis) for side in (one, other)]
     size = min(sizes) if basis is Basis.REPLICATES else max(sizes)
 
@@ -65,17 +67,41 @@ def _shared(sides: list[NumbersT]) -> list[NumbersT]:
 def noise_floor(side: Side, name: str, better: str, seeds: Sequence[int]) -> Floor:
     """How far retrainings lie apart on a measurement: control and recheck, which differ from gold by their seed alone.
 
-    Gold itself is the third, except where it is the target and its value is what it is by definition.
+    Gold itself is the third, except where its value is what it is by definition: where it is the target, and as the
+    yardstick of recovery. Control is `streisand`'s yardstick, so there it is gold and recheck; and recheck that of
+    calibration, so there it is gold and control.
     """
-    gold = side.results.label_of("retrain") if better in ("higher", "lower") else None
-    labels = [label for label in ("control", "recheck", gold) if label]
-    labels = [label for label in labels if all(side.find(label, name, seed) for seed in seeds)]
+    gold = side.results.label_of("retrain")
+    free: tuple[str | None, ...] = (*RETRAININGS, gold if better in ("higher", "lower") else None)
+    if name.startswith("streisand/"):
+        free = (gold, "recheck")
+    elif name.startswith(MIRRORED):
+        free = (gold, "control")
+    elif name.startswith("recovery"):
+        free = RETRAININGS
+    labels = [label for label in free if label and all(side.find(label, name, seed) for seed in seeds)]
     if len(labels) < 2:
         return Floor()
-    basis = max((side.basis(label, name, seed) for label in labels for seed in seeds), key=ORDER.index)
+    basis = _best(side.bases(label, name, seed) for label in labels for seed in seeds)
     size = side.size(name, basis)
     rows = [[side.number(label, name, seed, basis, size, slot) for seed in seeds] for slot, label in enumerate(labels)]
-    return floor_of([_shift(numbers, None) for numbers in rows])
+    found = floor_of([_shift(numbers, None) for numbers in rows])
+    return Floor(found.variance / _exaggerated(name, labels), found.freedom)
+
+
+def _exaggerated(name: str, labels: Sequence[str]) -> float:
+    """By how much retrainings that hang together lie farther apart (or less far) than independent ones."""
+    if name.startswith("auc_swap/"):  # each is one model's AUC here and another's there: g + c, c + r, r + g
+        return 1.5 if "recheck" in labels else 2.0
+    if name.startswith("recovery"):  # control stands at 0 whatever it brings back, so recheck alone tells of chance
+        return 0.5
+    return 1.0
+
+
+def _best(bases: Iterable[frozenset[Basis]]) -> Basis:
+    """The best that all numbers have."""
+    common = frozenset.intersection(*bases)
+    return min(common, key=ORDER.index)
 
 
 def _shift(numbers: list[Number], golds: list[Number] | None) -> Shift:

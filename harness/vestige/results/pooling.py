@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from vestige.errors import InputError
 from vestige.measuring.statistics import Estimate, Floats, interval
-from vestige.pipeline.own import OWN_VIEWS, row_label
+from vestige.pipeline.own import OWN_ROWS, OWN_VIEWS, row_label
 from vestige.results.records import Finished, Measured
 
 
@@ -122,6 +122,11 @@ class Results:
         if own in self._rows and name.rpartition("/")[2] in OWN_VIEWS:
             return own
         return self.label_of("do_nothing" if role == "base" else "retrain")
+
+    def owner(self, label: str) -> str:
+        """The row whose own base or gold a row is; any other row itself."""
+        owners = {row_label(owner, role): owner for owner in self.labels for role in OWN_ROWS}
+        return owners.get(label, label)
 
     @cached_property
     def own_based(self) -> tuple[str, ...]:

@@ -28,9 +28,10 @@ def read_restored(folder: Path) -> Results:
         InputError: There are none, or they cannot be read.
     """
     side = read_side(folder)
-    kept = restored(side.results, side.per_user)
-    few = {key: r for key, r in side.results.replicates.items() if key not in kept}
+    few = side.results.replicates
+    names = {name for _, name in few}
     # Rows are paired replicate by replicate, so all must be as many: where few are kept, they stand for themselves.
+    kept = {key: r for key, r in restored(side.results, side.per_user).items() if key[1] not in names}
     results = replace(side.results, replicates={**kept, **few})
     return replace(results, stated=stated(results, folder.parent / "leaderboard.csv"))
 

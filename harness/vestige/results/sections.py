@@ -97,12 +97,12 @@ def sections(results: Results) -> list[Section]:
         Section(
             "Whether its lists collapsed",
             {
-                f"coverage@{k}/retain": "coverage",
-                f"coverage@{k}:vs_gold/retain": "coverage − gold",
-                f"gini@{k}/retain": "Gini",
-                f"gini@{k}:vs_gold/retain": "Gini − gold",
-                f"popularity@{k}/retain": "popularity",
-                f"popularity@{k}:vs_gold/retain": "popularity − gold",
+                "coverage@10/retain": "coverage",
+                "coverage@10:vs_gold/retain": "coverage − gold",
+                "gini@10/retain": "Gini",
+                "gini@10:vs_gold/retain": "Gini − gold",
+                "popularity@10/retain": "popularity",
+                "popularity@10:vs_gold/retain": "popularity − gold",
             },
         ),
         Section(

@@ -31,8 +31,8 @@ class Basis(StrEnum):
     """Replicates of the bootstrap, in which a user weighs the same on both sides."""
 
     INTERVALS = "intervals"
-    """Stated intervals, as if both sides and all rows were independent and all seeds the same: too wide, never too
-    narrow."""
+    """Stated intervals, as if both sides and all rows were independent and all seeds the same: too wide of a
+    difference. Of the sum that a distance to a target is tested by, too narrow where both sides err alike."""
 
     SEEDS = "seeds"
     """Nothing is known but how the seeds differ."""
@@ -78,14 +78,16 @@ class Side:
         """The seeds at which a row has a value."""
         return self.results.shared_seeds(name, label)
 
-    def basis(self, label: str, name: str, seed: int) -> Basis:
-        """The best that the error of a number can be read from."""
+    def bases(self, label: str, name: str, seed: int) -> frozenset[Basis]:
+        """All that the error of a number can be read from."""
         cell, m = self._cell(label, name, seed)
-        if (cell, name) in self.per_user:
-            return Basis.USERS
-        if (cell, name) in self.results.replicates:
-            return Basis.REPLICATES
-        return Basis.SEEDS if m.interval is None else Basis.INTERVALS
+        there = {
+            Basis.USERS: (cell, name) in self.per_user,
+            Basis.REPLICATES: (cell, name) in self.results.replicates,
+            Basis.INTERVALS: m.interval is not None,
+            Basis.SEEDS: True,
+        }
+        return frozenset(basis for basis, known in there.items() if known)
 
     def number(self, label: str, name: str, seed: int, basis: Basis, size: int, slot: int) -> Number:
         """A row's measurement at a seed.

@@ -31,7 +31,7 @@ def after(results: Results, step: int) -> Results:
 @dataclass(frozen=True)
 class Spent:
     """What a row has cost after a step of a seed: seconds of all steps so far, and times those of as many retrainings;
-    None where gold's are not known.
+    None from the first step on of which gold's are not known.
     """
 
     label: str
@@ -56,12 +56,14 @@ def spent(results: Results) -> Iterator[Spent]:
     for label in results.labels:
         for seed in results.about["seeds"]:
             own, its = 0.0, 0.0
+            known = True  # gold at every step so far
             for step in range(1, steps_of(results) + 1):
                 now, golds = (seconds.get((row, seed, step)) for row in (label, gold))
                 if now is None:
                     break
+                known = known and golds is not None
                 own, its = own + now, its + (golds or 0.0)
-                yield Spent(label, seed, step, own, own / its if golds else None)
+                yield Spent(label, seed, step, own, own / its if known and its else None)
 
 
 def write_steps(results: Results, folder: Path) -> Path | None:

@@ -19,6 +19,9 @@ ALPHA = 0.05
 RETRAININGS = ("control", "recheck")
 """The rows that are gold with another seed."""
 
+MIRRORED = ("auc_calibrated/", "tpr_calibrated")
+"""Of these recheck has what control has, with the sign turned: it is what all others are calibrated with."""
+
 DETECTED = 0.8
 """The smallest difference is named that would be found so often."""
 
@@ -44,8 +47,8 @@ def beats_popularity(results: Results) -> Estimate | None:
 
 
 def no_power(results: Results, name: str, label: str = "") -> bool:
-    """Whether an AUC has no power on base, seeds pooled; on a row's own base, where it has one."""
-    base = results.reference(label, "base", name)
+    """Whether an AUC has no power on base, seeds pooled; on a row's own base, where it has one (or is that itself)."""
+    base = results.reference(results.owner(label), "base", name)
     pooled = results.pooled(base, name) if base else None
     return pooled is None or pooled.interval is None or pooled.interval[0] <= POWER
 
@@ -67,7 +70,8 @@ def warnings(results: Results) -> list[str]:
 def closed(results: Results, label: str) -> float | None:
     """The share of the gap between base and gold on `forget` that a row closes; above 1 it overshoots.
 
-    Of a method that trains its own base, between its own base and its own gold.
+    Of a method that trains its own base, between its own base and its own gold. None where there may be no gap: a
+    share of what may be nothing is any number.
     """
     name = f"hit@{k_of(results)}/forget"
     base, gold = (results.reference(label, role, name) for role in ("base", "gold"))
@@ -76,7 +80,8 @@ def closed(results: Results, label: str) -> float | None:
     seeds = results.shared_seeds(name, base, gold, label)
     values = [results.pooled(row, name, seeds) for row in (base, gold, label)]
     b, g, u = (pooled.value if pooled else None for pooled in values)
-    if b is None or g is None or u is None or b <= g:
+    gap = results.difference(base, gold, name)
+    if b is None or g is None or u is None or gap is None or gap.interval[0] <= 0:
         return None
     return (b - u) / (b - g)
 
@@ -116,7 +121,8 @@ def retrainings_apart(results: Results, name: str) -> list[Compared]:
     gold = results.label_of("retrain")
     if gold is None:
         return []
-    pairs = {label: gold for label in RETRAININGS if label in results.labels}
+    labels = RETRAININGS[:1] if name.startswith(MIRRORED) else RETRAININGS
+    pairs = {label: gold for label in labels if label in results.labels}
     return [compared for compared in _compared(results, name, pairs) if compared.p < ALPHA]
 
 

@@ -65,6 +65,7 @@ def page(results: Results, folder: Path) -> str:
         warnings=warnings(results),
         groups=data.groups(results),
         columns=shown,
+        uncompared=data.uncompared(results, shown),
         rows=[_row(row) for row in table],
         charts=plots,
         has_users=bool(payload["users"]) and bool(payload["methods"]),

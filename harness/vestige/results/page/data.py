@@ -90,6 +90,18 @@ def columns(results: Results) -> list[Column]:
     return out
 
 
+def uncompared(results: Results, shown: list[Column]) -> list[str]:
+    """Titles of the columns whose rows have intervals and yet cannot be compared: accepted results do not keep what
+    that would take.
+    """
+    out = []
+    for column in shown:
+        found = [results.pooled(label, column.name) for label in results.competing]
+        if sum(p is not None and p.interval is not None for p in found) > 1 and not against_gold(results, column.name):
+            out.append(column.title)
+    return list(dict.fromkeys(out))
+
+
 def rows(results: Results, shown: list[Column]) -> list[Row]:
     """All rows, those that compete with nobody last."""
     base, gold = results.label_of("do_nothing"), results.label_of("retrain")
