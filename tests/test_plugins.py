@@ -1,5 +1,6 @@
 """Plugins: built-ins and third parties on one road, broken ones isolated and named."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import environment, plugin_package
-from vestige import hookspecs, plugins
-from vestige.errors import InputError
+from vestige import cli, hookspecs, plugins
+from vestige.errors import InputError, VestigeError
 from vestige.observing import Observers
+from vestige.pipeline import board as boards
+from vestige.pipeline.inputs import prepare
+from vestige.pipeline.store import Store
 from vestige.specs import MethodSpec
 
 GOOD = """
@@ -56,6 +60,71 @@ def test_broken_plugins_cost_one_line_each_and_the_good_one_works(
     assert said == []
     with pytest.raises(plugins.VestigeError, match=r"broken plugins: .*misspells"):
         plugins.load(strict=True)
+
+
+def test_a_module_under_two_names_works_under_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listens = "import vestige\nheard = []\n@vestige.hookimpl\ndef vestige_cell_started(cell):\n    heard.append(cell)\n"
+    folder = plugin_package(tmp_path, "listens", listens)
+    points = folder / "listens-1.0.dist-info" / "entry_points.txt"
+    points.write_text("[vestige]\none = listens\ntwo = listens\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = plugins.load()
+    assert [broken.name for broken in found.broken] == ["two"]
+    Observers(found, pytest.fail).tell("vestige_cell_started", board="b", cell="c")
+    assert importlib.import_module("listens").heard == ["c"]
+
+
+FAULTY = """
+import vestige
+from vestige.configs import Config
+from vestige.specs import DatasetSpec
+
+
+@vestige.hookimpl
+def vestige_datasets():
+    return [DatasetSpec(name="faulty", version="1", summary="Fails.", factory="faulty:Faulty", config=Config)]
+
+
+class Faulty:
+    def __init__(self, config, folder):
+        pass
+
+    def is_local(self):
+        return True
+
+    def fetch(self, progress):
+        pass
+
+    def fingerprint(self):
+        return {}
+
+    def load(self):
+        raise ValueError("no such column")
+"""
+
+
+def test_a_dataset_that_raises_is_named_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: Path
+) -> None:
+    plugin_package(tmp_path / "site", "faulty", FAULTY)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    text = (board / "board.toml").read_text()
+    names = text[text.index("[dataset]") : text.index("[request]")]
+    (board / "board.toml").write_text(text.replace(names, '[dataset]\nname = "faulty"\n\n'))
+    made = boards.load(str(board), plugins.load())
+    with pytest.raises(VestigeError, match=r"the dataset 'faulty' failed \(ValueError: no such column\)"):
+        prepare(made, Store(tmp_path / "store"))
+
+
+def test_ctrl_c_is_no_fault_of_an_observer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(**_: object) -> None:
+        raise cli.Interrupted("interrupted")
+
+    found = plugins.load()
+    monkeypatch.setattr(type(found), "observers", lambda *_: [("slow", pressed)])
+    with pytest.raises(cli.Interrupted):
+        Observers(found, pytest.fail).tell("vestige_cell_started", board="b", cell="c")
+    assert cli.guarded(pressed, debug=False) == 130
 
 
 def test_unknown_names_get_the_nearest() -> None:

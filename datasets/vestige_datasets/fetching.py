@@ -7,6 +7,7 @@ import tempfile
 import urllib.request
 import zipfile
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from pathlib import Path
 
 from vestige.errors import InputError
@@ -19,6 +20,10 @@ Source = Callable[[], bytes]
 
 class WrongContent(Exception):
     """What a source gave is not what it should be."""
+
+
+FAILURES = (OSError, HTTPException, subprocess.SubprocessError, KeyError, zipfile.BadZipFile, WrongContent)
+"""After these the next source is asked."""
 
 
 def fetch_first(
@@ -47,7 +52,7 @@ def fetch_first(
         progress(number / len(sources), f"fetching {name} from {source}")
         try:
             table = get()
-        except (OSError, subprocess.SubprocessError, KeyError, zipfile.BadZipFile, WrongContent) as error:
+        except FAILURES as error:
             failures.append(f"{source}: {_last_line(error)}")
             continue
         wrong = fault(table)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from vestige import configs
 from vestige import plugins as plugins_module
-from vestige.errors import InputError
+from vestige.errors import InputError, blamed
 from vestige.observing import Observers
 from vestige.pipeline import board as board_module
 from vestige.pipeline import sampler
@@ -254,9 +254,10 @@ def _limits(board: Board, timeout: float | None, max_memory: int | None) -> Limi
 
 def _place(board: Board, plugins: Plugins, store: Store, workers: int, executor: str, limits: Limits) -> Executor:
     """Where jobs run."""
-    made: Executor = plugins.get(ExecutorSpec, executor).load()(
-        ExecutorSettings(str(store.root), workers, board.config.threads, *limits)
-    )
+    with blamed(f"the executor {executor!r}"):
+        made: Executor = plugins.get(ExecutorSpec, executor).load()(
+            ExecutorSettings(str(store.root), workers, board.config.threads, *limits)
+        )
     return made
 
 

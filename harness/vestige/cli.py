@@ -646,7 +646,7 @@ def guarded(work: Callable[[], object], debug: bool) -> int:
     """Runs `work`; 2 for what the user can mend, with one sentence on standard error, 130 where they interrupted it."""
     try:
         work()
-    except VestigeError as error:
+    except (VestigeError, Interrupted) as error:
         if debug:
             traceback.print_exc()
         typer.echo(f"vestige: {error}", err=True)
@@ -654,5 +654,5 @@ def guarded(work: Callable[[], object], debug: bool) -> int:
     return 0
 
 
-class Interrupted(VestigeError):
-    """The user pressed Ctrl-C."""
+class Interrupted(BaseException):
+    """The user pressed Ctrl-C: no `Exception`, which whoever guards against plugins would take for one of theirs."""

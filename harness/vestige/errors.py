@@ -1,7 +1,8 @@
 """The errors a user meets: one clear sentence each, with the nearest thing that would have worked."""
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class VestigeError(Exception):
@@ -22,6 +23,22 @@ class StoreError(VestigeError):
 
 class ScoreError(VestigeError):
     """A recommender returned scores that cannot be ranked: not finite, or of the wrong shape."""
+
+
+@contextlib.contextmanager
+def blamed(what: str) -> Iterator[None]:
+    """Says in a sentence who failed, where a plugin raises what it likes.
+
+    Raises:
+        VestigeError: Something was raised; what is one already stays as it is.
+    """
+    try:
+        yield
+    except VestigeError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise VestigeError(f"{what} failed ({type(error).__name__}: {text}); `--debug` shows where.") from error
 
 
 def unknown(kind: str, name: str, valid: Iterable[str], where: str = "") -> InputError:

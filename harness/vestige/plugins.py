@@ -194,13 +194,14 @@ def _register(
     manager: pluggy.PluginManager, plugin: object, name: str, dist: str, version: str, found: Iterable[Found]
 ) -> list[Found]:
     """Registers a plugin and returns its specs; whatever fails, the manager is left as it was."""
+    known = manager.is_registered(plugin)
     try:
         manager.register(plugin, name=f"{dist}:{name}")
         _no_misspelt_hooks(manager, plugin)
         return _specs_of(manager, plugin, dist, version, found)
     except BaseException:
         # pluggy leaves a plugin registered whose hook arguments it refused.
-        if manager.is_registered(plugin):
+        if not known and manager.is_registered(plugin):
             manager.unregister(plugin)
         raise
 

@@ -63,3 +63,18 @@ def test_equal_content_has_an_equal_hash_and_other_content_another() -> None:
     events = [(u, i, i) for u in range(3) for i in range(4)]
     assert build(events).content_hash == build(events[::-1]).content_hash
     assert build(events).content_hash != build([*events, (0, 5, 9)]).content_hash
+
+
+def test_fractions_of_a_second_keep_their_order_and_are_no_repeats() -> None:
+    times = np.asarray([0.9, 0.5, 0.1, 0.3])
+    data = from_columns(np.asarray(["u"] * 4), np.asarray(["a", "b", "a", "c"]), None, times, "made")
+    assert data.item_ids[data.item].tolist() == ["a", "c", "b", "a"]
+    assert data.timestamp.tolist() == [100_000, 300_000, 500_000, 900_000]
+    whole = from_columns(np.asarray(["u"] * 4), np.asarray(["a", "b", "a", "c"]), None, times * 10, "made")
+    assert whole.timestamp.tolist() == [1, 3, 5, 9]
+
+
+@pytest.mark.parametrize("time", [1e300, float("inf"), float("nan")])
+def test_what_is_no_time_is_one_sentence(time: float) -> None:
+    with pytest.raises(InputError, match=r"made: the timestamp .* is no time"):
+        from_columns(np.asarray(["u"] * 3), np.asarray(["a", "b", "c"]), None, np.asarray([1.0, 2.0, time]), "made")

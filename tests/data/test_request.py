@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.planted import world
+from vestige.data.interactions import from_columns
 from vestige.data.request import HoldoutConfig, Part, RequestConfig, draw, hold_out, training, training_counts
 from vestige.errors import InputError
 
@@ -161,14 +162,17 @@ TIED = st.lists(
 @given(rows=TIED, share=st.sampled_from([0.1, 0.2, 0.3, 0.7]))
 @settings(max_examples=80, deadline=None)
 def test_holding_out_obeys_time_where_it_ties(rows: list[tuple[int, int, int]], share: float) -> None:
-    from vestige.data.interactions import from_columns
-
     table = np.asarray(rows)
     try:
         data = from_columns(table[:, 0], table[:, 1], None, table[:, 2], "tied")
     except InputError:
         return
     last = hold_out(data, LAST)
+    first = int(np.ceil(round(len(data) * (1 - share), 6)))
+    if np.sort(data.timestamp)[first - 1] == data.timestamp.max():
+        with pytest.raises(InputError, match="leaves nothing to test on"):
+            hold_out(data, HoldoutConfig(rule="temporal", share=share))
+        return
     temporal = hold_out(data, HoldoutConfig(rule="temporal", share=share))
     # The cut takes at least its share of all interactions, and none of those at its own time but all.
     early = data.timestamp[np.isin(temporal, (Part.RETAINED, Part.VALIDATION))]
@@ -197,8 +201,13 @@ def _rows(data, mine: slice) -> list[list[int]]:
 
 def test_a_share_is_what_it_says() -> None:
     """10 · (1 − 0.7) is a hair more than 3 in floating point."""
-    from vestige.data.interactions import from_columns
-
     data = from_columns(np.zeros(10, int), np.arange(10), None, np.arange(10), "ten")
     part = hold_out(data, HoldoutConfig(rule="temporal", share=0.7))
     assert part.tolist() == [Part.RETAINED] * 2 + [Part.VALIDATION, Part.TEST] + [Part.UNUSED] * 6
+
+
+def test_a_temporal_rule_that_leaves_nothing_to_test_on_is_refused() -> None:
+    users, items = np.repeat(np.arange(5), 4), np.tile(np.arange(4), 5)
+    data = from_columns(users, items, None, np.full(20, 7), "made")
+    with pytest.raises(InputError, match="leaves nothing to test on: no interaction of made is later"):
+        hold_out(data, HoldoutConfig(rule="temporal"))

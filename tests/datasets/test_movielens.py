@@ -1,5 +1,6 @@
 """ml-1m: from every kind of folder the same interactions, and nothing that is not the real table is fetched."""
 
+from http.client import IncompleteRead
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,12 @@ def test_the_published_folder() -> None:
     data = found.load()
     assert (data.notes["rows read"], data.n_users, data.n_items) == (575_281, 6_035, 3_533)
     assert "its users are those of user_indexing.txt" in data.notes["verified"]
+
+
+def test_where_a_connection_is_cut_the_next_source_is_asked(tmp_path: Path) -> None:
+    def cut() -> bytes:
+        raise IncompleteRead(b"half")
+
+    sources = {"first": cut, "second": lambda: b"whole"}
+    fetching.fetch_first("made", sources, lambda _: "", tmp_path / "table", silent, "")
+    assert (tmp_path / "table").read_bytes() == b"whole"

@@ -119,3 +119,12 @@ def test_real_files() -> None:
     mine = openp5.item_ids[openp5.item[openp5.offsets[user] : openp5.offsets[user + 1]]]
     assert mine.tolist() == first[1:]
     assert np.bincount(openp5.user).min() >= 3
+
+
+def test_a_mark_at_the_beginning_of_a_file_is_no_part_of_it(tmp_path: Path) -> None:
+    rows = "".join(f"{user}\t{item}\t5\t{item}\n" for user in (1, 2, 3) for item in (10, 11, 12, 13))
+    for head in ("", "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"):
+        (tmp_path / "plain.inter").write_text(head + rows)
+        (tmp_path / "marked.inter").write_bytes(b"\xef\xbb\xbf" + (head + rows).encode())
+        plain, marked = (readers.read(tmp_path / f"{name}.inter") for name in ("plain", "marked"))
+        assert plain.content_hash == marked.content_hash

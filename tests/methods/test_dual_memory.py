@@ -314,3 +314,46 @@ def test_what_features_take_is_counted_once_a_shape_and_exactly() -> None:
     assert set(counter.total.uncounted) <= set(whole.uncounted)  # what puts the batches together is no part of it
     shapes = [tuple(model.question(histories.take([row]))[0].shape) for row in range(len(histories))]
     assert len(set(shapes)) < len(shapes)
+
+
+def test_the_threshold_lies_under_the_last_that_it_takes() -> None:
+    """A batch that is padded otherwise moves a probability by a rounding; what was chosen must still be routed."""
+    p = np.asarray([0.9, 0.7, 0.2, 0.1], np.float32)
+    forget = np.asarray([True, True, False, False])
+    threshold = choose_threshold(p, forget, np.ones(4), 0.9).threshold
+    assert 0.7 - 2e-4 < threshold < 0.7 - 1e-5
+    close = np.asarray([0.9, 0.7, 0.7 - 1e-5, 0.1], np.float32)
+    assert close[2] < choose_threshold(close, forget, np.ones(4), 0.9).threshold < close[1]
+    assert choose_threshold(p[:1], forget[:1], np.ones(1), 0.9).threshold < p[0]
+
+
+def test_with_amp_rows_are_routed_by_the_probabilities_that_are_told() -> None:
+    split = draw(DATA, RequestConfig(count=8), HoldoutConfig(), 0)
+    base = T5Recommender(TINY.model_copy(update={"amp": True}), CATALOGUE)
+    base.fit(training(DATA, split, [Part.RETAINED, Part.FORGET]), 0, silent)
+    task = replace(task_for("users"), recommender=base)
+    model = DualMemory(QUICK.model_copy(update={"epochs": 2, "router_epochs": 5})).unlearn(task).model
+    histories = task.retained
+    p = model.parts().router.probability(histories)
+    plain = base.score(histories)
+    # Between two neighbours, as far from both as can be: by bfloat16 alone some would be taken for others.
+    order = np.sort(p)
+    for at in np.argsort(-np.diff(order))[:5]:
+        model.threshold = float(order[at] + order[at + 1]) / 2
+        routed = np.any(model.score(histories) != plain, axis=1)
+        assert np.array_equal(routed, p >= model.threshold)
+
+
+def test_a_smaller_last_batch_costs_less() -> None:
+    task = task_for("interactions")
+    one = QUICK.model_copy(update={"epochs": 1, "router_epochs": 1, "batch_size": len(task.forget)})
+    two = one.model_copy(update={"batch_size": len(task.forget) - 1})  # a second batch of one, beside all of R's
+    flops = [DualMemory(config).unlearn(task).flops for config in (one, two)]
+    assert flops[0] is not None and flops[1] is not None and flops[1] < 1.9 * flops[0]
+
+
+def test_where_nobody_stays_there_is_nothing_to_learn_from() -> None:
+    task = task_for("users")
+    alone = replace(task, retained=task.retained.take(np.zeros(0, np.int64)))
+    with pytest.raises(InputError, match="needs somebody who is retained"):
+        DualMemory(QUICK).unlearn(alone)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from peft import PeftModel, get_peft_model_state_dict
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from transformers import T5Config, T5ForConditionalGeneration
 
 from tests.methods.test_dual_memory import CATALOGUE, TINY, task_for
@@ -253,7 +253,9 @@ def damaged(folder: Path, file: str, content: bytes | None) -> Path:
         ("router.json", b"{", "the router cannot be read"),
         ("router.json", b'{"threshold": 0.5, "layers": ["encoder"], "routing": "harrd"}', "the router cannot be read"),
         ("router.json", b'{"threshold": 0.5, "layers": ["encoder.9"], "routing": "hard"}', "unknown layer 'encoder.9'"),
+        ("router.json", b'{"threshold": 0.5, "layers": ["encoder"], "routing": "hard"}', "it sees 64 activations"),
         ("adapter/adapter_model.safetensors", b"cut", "the adapter cannot be read"),
+        ("adapter/adapter_model.safetensors", save({}), "its weights are not those of its layers"),
         ("adapter/adapter_model.safetensors", None, "adapter_model.safetensors is missing"),
         ("adapter/adapter_config.json", None, "adapter_config.json is missing"),
         ("adapter/adapter_config.json", b"{", "the adapter cannot be read"),

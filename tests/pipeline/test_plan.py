@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import TINY
-from vestige import api
+from vestige import api, plugins
+from vestige.errors import InputError
+from vestige.pipeline import board as boards
+from vestige.pipeline.inputs import prepare
+from vestige.pipeline.store import Store
 
 
 @pytest.mark.parametrize(("size", "shadows"), [("count = 8", 4), ('file = "users.txt"', 0)])
@@ -16,3 +20,32 @@ def test_shadows_are_trained_where_f_was_drawn(tmp_path: Path, size: str, shadow
     (tmp_path / "board.toml").write_text(text)
     jobs = api.make_plan(str(tmp_path), fetch=False).plan.jobs
     assert sum(job.label.startswith("train shadow") for job in jobs) == shadows
+
+
+def test_whether_a_source_says_when_does_not_hang_on_what_was_stored_before(board: Path, tmp_path: Path) -> None:
+    """The same rows, once in the order of their times and once with these times."""
+    rows = [(user, item) for user in range(40) for item in range(user % 7, user % 7 + 8)]
+    (tmp_path / "untimed.inter").write_text("".join(f"{u}\t{i}\n" for u, i in rows))
+    timed = "".join(f"{u}\t{i}\t{time}\n" for time, (u, i) in enumerate(rows))
+    head = "user_id:token\titem_id:token"
+    (tmp_path / "untimed.inter").write_text(f"{head}\n" + (tmp_path / "untimed.inter").read_text())
+    (tmp_path / "timed.inter").write_text(f"{head}\ttimestamp:float\n" + timed)
+    text = (board / "board.toml").read_text()
+    names = text[text.index("[dataset]") : text.index("[request]")]
+    found = {}
+    for kind in ("untimed", "timed"):
+        for rule in ("last", "temporal"):
+            folder = tmp_path / f"{kind}-{rule}"
+            folder.mkdir()
+            own = f'[dataset]\nname = "interactions"\npath = "../{kind}.inter"\n\n[holdout]\nrule = "{rule}"\n\n'
+            (folder / "board.toml").write_text(text.replace(names, own))
+            found[kind, rule] = boards.load(str(folder), plugins.load())
+    for first, then in (("untimed", "timed"), ("timed", "untimed")):
+        store = Store(tmp_path / f"{first} first")
+        prepare(found[first, "last"], store)
+        for kind in (first, then):
+            if kind == "timed":
+                prepare(found[kind, "temporal"], store)
+            else:
+                with pytest.raises(InputError, match=r"untimed\.inter has none"):
+                    prepare(found[kind, "temporal"], store)

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from vestige.errors import StoreError
 from vestige.pipeline import store as store_module
@@ -66,12 +67,38 @@ def test_no_room_while_making_is_the_stores_trouble_and_not_the_plugins(tmp_path
     with pytest.raises(StoreError, match="No space left"):
         Store(tmp_path).make("train", "k", full)
 
+    def full_as_safetensors_says(folder: Path) -> dict[str, int]:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    with pytest.raises(StoreError, match="No space left"):
+        Store(tmp_path).make("train", "k", full_as_safetensors_says)
+
+    def of_the_plugin(folder: Path) -> dict[str, int]:
+        raise SafetensorError("Error while deserializing header: header too small")
+
+    with pytest.raises(SafetensorError):
+        Store(tmp_path).make("train", "k", of_the_plugin)
+
     def takes_the_name(folder: Path) -> dict[str, int]:
         (folder / "manifest.json").write_text("{}")
         return {}
 
     with pytest.raises(ValueError, match="must choose another name"):
         Store(tmp_path).make("train", "k", takes_the_name)
+
+
+def test_a_disk_that_does_not_answer_destroys_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    artifact, _ = store.make("train", "k", fill)
+
+    def silent(file: Path) -> str:
+        raise OSError(5, os.strerror(5))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "_sha256", silent)
+        with pytest.raises(StoreError, match="cannot be read"):
+            store.get("train", "k")
+    assert store.get("train", "k") == artifact
 
 
 def test_two_at_once_make_it_once(tmp_path: Path) -> None:

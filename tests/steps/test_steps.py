@@ -598,3 +598,61 @@ def test_a_training_that_fails_leaves_the_folder_as_it_was(root: Path, monkeypat
     assert {file: file.read_bytes() for file in (root / "popular").rglob("*") if file.is_file()} == before
     assert not list(root.glob(".popular*"))
     assert first.recommender.name == "popularity"
+
+
+@pytest.mark.parametrize("output", ["base", "base/inside", "."])
+def test_a_base_is_never_written_over(made: Path, run: Run, output: str) -> None:
+    before = {file: file.read_bytes() for file in (made / "base").rglob("*") if file.is_file()}
+    words = ("--forget_samples", "dual/forget_samples_subset.json", "--method", "do_nothing", "--threads", "1")
+    done = run("unlearn", "--model", "base", "--output", output, "--overwrite", *words)
+    refused(done, "this is where you are" if output == "." else "the base lies there")
+    assert {file: file.read_bytes() for file in (made / "base").rglob("*") if file.is_file()} == before
+
+
+def test_train_does_not_replace_the_folder_one_is_in(made: Path, run: Run) -> None:
+    refused(run(*train_words(".")), "this is where you are")
+
+
+def test_outputs_behind_links_and_tildes_find_their_base(
+    made: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "far").mkdir()
+    (made / "link").symlink_to(tmp_path / "far")
+    (made / "histories-2.txt").write_text("i1\n")
+    words = ("--forget_samples", "dual/forget_samples_subset.json", *SMALL)
+    for output, place in (("link", tmp_path / "far"), ("~/there", tmp_path / "there")):
+        good(run("unlearn", "--model", "base", f"--output={output}", *words))
+        assert (place / "vestige.json").is_file()
+        good(run("recommend", "--model", str(place), "--histories", "histories-2.txt", "--threads", "1"))
+    assert (made / "link").is_symlink()
+    (made / "link").unlink()
+
+
+def test_a_model_whose_files_were_changed_is_refused(made: Path, run: Run, tmp_path: Path) -> None:
+    (made / "histories-3.txt").write_text("i1\n")
+    words = ("--histories", "histories-3.txt", "--threads", "1")
+    for name, file in (("dual", "model/adapter/adapter_config.json"), ("base", "model/config.json")):
+        copied = Path(shutil.copytree(made / name, made / f"{name}-changed"))
+        (copied / file).write_text((copied / file).read_text().replace("{", "{ ", 1))
+        refused(run("recommend", "--model", copied.name, *words), "not the files that were written")
+        # Of a folder that an earlier version wrote no checksum is known; what is damaged is told all the same.
+        manifest = json.loads((copied / "vestige.json").read_text())
+        (copied / "vestige.json").write_text(json.dumps({**manifest, "sha256": None}))
+        (copied / file).write_text("[]")
+        refused(run("recommend", "--model", copied.name, *words), "read")
+        shutil.rmtree(copied)
+
+
+def test_a_file_that_is_not_there_is_named_and_not_the_output(made: Path, run: Run) -> None:
+    words = ("--forget_samples", "dual/forget_samples_subset.json", "--method", "finetune", "--threads", "1")
+    done = run("unlearn", "--model", "base", "--output", "gone", "--retain_samples", "gone.json", *words)
+    refused(done, "gone.json")
+    assert "cannot be written" not in done.stderr and not (made / "gone").exists()
+
+
+def test_where_everybody_forgets_nobody_is_left_to_learn_from(made: Path, run: Run) -> None:
+    source = read_data(read_manifest(made / "base").data, plugins.load(), None, "test")
+    (made / "everybody.txt").write_text("\n".join(source.data.user_ids.tolist()) + "\n")
+    words = ("--forget_samples", "everybody.txt", "--threads", "1")
+    refused(run("unlearn", "--model", "base", "--output", "empty", *words), "nobody is left")

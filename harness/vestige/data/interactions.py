@@ -99,12 +99,13 @@ def from_columns(
     Args:
         users, items: Ids [rows], of any type that turns into text.
         ratings: [rows], or None where the source has none (all 1).
-        timestamps: [rows] whole seconds, or None where the row order is the order in time.
+        timestamps: [rows] seconds, or None where the row order is the order in time; where one has a fraction, all are
+            kept as microseconds.
         source: The name used in error messages.
         core: Users and items with fewer interactions are dropped, until none is left; 0 for no filter.
 
     Raises:
-        InputError: Nothing is left.
+        InputError: Nothing is left, or a timestamp is no time.
     """
     rows = len(users)
     if rows == 0:
@@ -112,7 +113,7 @@ def from_columns(
     user_ids, user = _factorise(users)
     item_ids, item = _factorise(items)
     rating = np.ones(rows, np.float32) if ratings is None else ratings.astype(np.float32)
-    time = np.arange(rows, dtype=np.int64) if timestamps is None else timestamps.astype(np.int64)
+    time = np.arange(rows, dtype=np.int64) if timestamps is None else _whole(timestamps, source)
     order = np.lexsort((np.arange(rows), time, user))
     # `order` shrinks to the rows that are kept; the columns stay as they were read.
     repeated = _repeats(user[order], item[order], time[order])
@@ -143,6 +144,19 @@ def from_columns(
     if timestamps is None:
         notes["timestamps"] = "none in the source; the order of rows is the order in time"
     return _compact(Interactions(user, item, rating, time, user_ids, item_ids, notes))
+
+
+def _whole(timestamps: npt.NDArray[np.generic], source: str) -> IntArray:
+    """int64 [rows]: seconds, or where one has a fraction microseconds, so that the order stays."""
+    if np.issubdtype(timestamps.dtype, np.integer):
+        return timestamps.astype(np.int64)
+    seconds = timestamps.astype(np.float64)
+    factor = 1 if (seconds == np.floor(seconds)).all() else 1_000_000
+    wrong = ~(np.abs(seconds) * factor < 2.0**63)
+    if wrong.any():
+        raise InputError(f"{source}: the timestamp {seconds[wrong][0]:g} is no time in seconds.")
+    whole: IntArray = np.rint(seconds * factor).astype(np.int64)
+    return whole
 
 
 def natural_order(ids: list[str]) -> list[int]:

@@ -196,9 +196,7 @@ def hold_out(data: Interactions, config: HoldoutConfig) -> npt.NDArray[np.int8]:
         part[ends - 2] = Part.VALIDATION
         return part
     if not data.timed:
-        raise InputError(
-            f"holdout: rule = 'temporal' needs timestamps, and {data.notes['source']} has none; use rule = 'last'."
-        )
+        raise without_times(str(data.notes["source"]))
     # Rounded, since 10 · (1 − 0.7) is a hair more than 3.
     first = int(np.ceil(round(len(data) * (1 - config.share), 6)))
     cut = np.sort(data.timestamp, kind="stable")[first - 1]
@@ -206,10 +204,20 @@ def hold_out(data: Interactions, config: HoldoutConfig) -> npt.NDArray[np.int8]:
     part[after] = Part.UNUSED
     late = ends - np.bincount(data.user[after], minlength=data.n_users)
     has_test = late < ends
+    if not has_test.any():
+        raise InputError(
+            f"holdout: rule = 'temporal' leaves nothing to test on: no interaction of {data.notes['source']} is later "
+            f"than the first {1 - config.share:.0%} of them (timestamp {cut}); use rule = 'last'."
+        )
     part[late[has_test]] = Part.TEST
     has_both = has_test & (late - data.offsets[:-1] >= 2)
     part[late[has_both] - 1] = Part.VALIDATION
     return part
+
+
+def without_times(source: str) -> InputError:
+    """What is wrong with a temporal rule for data that do not say when."""
+    return InputError(f"holdout: rule = 'temporal' needs timestamps, and {source} has none; use rule = 'last'.")
 
 
 def draw(data: Interactions, request: RequestConfig, holdout: HoldoutConfig, seed: int) -> Split:

@@ -12,7 +12,7 @@ def read_text(path: Path) -> str:
         InputError: It is missing, a folder, not readable, not UTF-8, or empty.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")  # some programs begin a file with a mark, which is no part of it
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file.") from None
     except IsADirectoryError:

@@ -219,16 +219,36 @@ def find(name: str) -> Path:
         InputError: There is neither.
     """
     path = Path(name)
-    if path.name == FILE and path.is_file():
+    if path.name == FILE and _there(path):
         return path.parent
-    if (path / FILE).is_file():
+    if _there(path / FILE):
         return path
     boards = shipped()
     if name in boards:
         return boards[name]
-    if path.is_dir():
+    if _there(path) and path.is_dir():
         raise InputError(f"{path}: this folder has no {FILE}.")
     raise unknown("board", name, boards)
+
+
+def _there(path: Path) -> bool:
+    """Whether something lies there; nothing does whose name a system refuses."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def home(place: str) -> Path:
+    """A path, in which `~` or `~name` stands for a home folder.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        raise InputError(f"{place}: there is no such home folder.") from None
 
 
 def load(
@@ -289,7 +309,7 @@ VARIABLE = re.compile(r"\$\{(\w+)\}")
 def _placed(place: str, folder: Path) -> str:
     """The path that is meant; one whose variable is not set stays as it is, until `check_places` refuses it."""
     known = VARIABLE.sub(lambda found: os.environ.get(found[1]) or found[0], place)
-    return known if VARIABLE.search(known) else str(folder / Path(known).expanduser())
+    return known if VARIABLE.search(known) else str(folder / home(known))
 
 
 def check_places(board: Board) -> None:
@@ -314,7 +334,7 @@ def check_places(board: Board) -> None:
 def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     """The file's tables, laid over those of the board it extends."""
     try:
-        text = file.read_bytes().decode("utf-8")
+        text = file.read_bytes().decode("utf-8-sig")
         values = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: the file is not UTF-8 (byte {error.start}).") from None
@@ -330,11 +350,11 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     for table, key in (("recommender", "init"), ("recommender", "items"), ("shadows", "init"), ("shadows", "items")):
         # These may be words as well, such as the name of an index; so only what lies there is a path.
         place = values[table].get(key) if isinstance(values.get(table), dict) else None
-        if isinstance(place, str) and (file.parent / Path(place).expanduser()).exists():
-            values[table][key] = str(file.parent / Path(place).expanduser())
+        if isinstance(place, str) and _there(file.parent / home(place)):
+            values[table][key] = str(file.parent / home(place))
     for table in values["method"] if isinstance(values.get("method"), list) else ():
         if isinstance(table, dict) and isinstance(table.get("tuned"), str):
-            table["tuned"] = str(file.parent / Path(table["tuned"]).expanduser())
+            table["tuned"] = str(file.parent / home(table["tuned"]))
     parent = values.get("extends")
     if not parent:
         return values

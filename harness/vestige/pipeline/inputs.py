@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ from safetensors.numpy import load_file, save_file
 
 from vestige.data import request
 from vestige.data.interactions import Interactions
-from vestige.data.request import RequestConfig, Split, draw
+from vestige.data.request import RequestConfig, Split, draw, without_times
 from vestige.data.stream import deal
 from vestige.data.textfiles import read_lines
 from vestige.datasets import Dataset
-from vestige.errors import InputError
+from vestige.errors import InputError, blamed
 from vestige.pipeline.board import Board, check_places
 from vestige.pipeline.keys import key_of, source_digest
 from vestige.pipeline.store import Store, cache_root
@@ -38,9 +38,9 @@ class Inputs:
 
 def open_dataset(board: Board) -> Dataset:
     """The board's dataset, not read yet."""
-    dataset: Dataset = board.dataset.spec.load()(
-        board.dataset.config, cache_root() / "datasets" / board.dataset.spec.name
-    )
+    spec = board.dataset.spec
+    with blamed(f"the dataset {spec.name!r}"):
+        dataset: Dataset = spec.load()(board.dataset.config, cache_root() / "datasets" / spec.name)
     return dataset
 
 
@@ -53,17 +53,21 @@ def prepare(board: Board, store: Store, fetch: bool = True, progress: Progress =
     check_places(board)
     dataset = open_dataset(board)
     if fetch:
-        dataset.fetch(progress)
+        with blamed(f"the dataset {board.dataset.spec.name!r}"):
+            dataset.fetch(progress)
     elif not dataset.is_local():
         dataset.fingerprint()  # says what is wrong where fetching would not help
         name = board.dataset.spec.name
         raise InputError(f"dataset {name!r} is not on this machine yet; run: vestige data fetch {name}")
     data_hash, notes = _data(board, dataset, store)
+    # Equal rows are stored once, whether their source says when or not.
+    if board.config.holdout.rule == "temporal" and "timestamps" in notes:
+        raise without_times(str(notes["source"]))
     loaded: list[Interactions] = []
 
     def data() -> Interactions:
         if not loaded:
-            loaded.append(load_data(store, data_hash))
+            loaded.append(replace(load_data(store, data_hash), notes=notes))
         return loaded[0]
 
     out = {}
@@ -118,7 +122,8 @@ def load_split(store: Store, key: str) -> Split:
 def _data(board: Board, dataset: Dataset, store: Store) -> tuple[str, dict[str, Any]]:
     """The content hash of the data, which is in the store afterwards, and its notes."""
     spec, config = board.dataset.spec, board.dataset.config
-    fingerprint = dict(dataset.fingerprint())
+    with blamed(f"the dataset {spec.name!r}"):
+        fingerprint = dict(dataset.fingerprint())
     identity = {
         "version": DATA_VERSION,
         "name": spec.name,
@@ -132,7 +137,8 @@ def _data(board: Board, dataset: Dataset, store: Store) -> tuple[str, dict[str, 
     found = store.get("source", key)
     if found and store.get("data", found.meta["content_hash"]):
         return found.meta["content_hash"], found.meta["notes"]
-    data = dataset.load()
+    with blamed(f"the dataset {spec.name!r}"):
+        data = dataset.load()
     store.make("data", data.content_hash, lambda folder: save_data(folder, data))
     notes = dict(data.notes)
     notes |= {"users": data.n_users, "items": data.n_items, "interactions": len(data)}

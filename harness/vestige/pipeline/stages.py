@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 
 from vestige import configs
 from vestige.data import stream
@@ -158,7 +159,7 @@ class Workbench:
         progress(0.0, payload["attack"]["name"])
         try:
             return save_attempts(attack.attack(target), target, folder)
-        except OSError:
+        except (OSError, SafetensorError):  # what was found cannot be written
             raise
         except Exception as error:  # an attack that fails says nothing; the model is measured by the others
             if out_of_memory(error):  # of this machine, which says nothing of the attack

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,7 @@ from typing import Any
 
 import filelock
 import platformdirs
+from safetensors import SafetensorError
 
 from vestige.errors import StoreError
 
@@ -217,8 +219,10 @@ class Store:
                     return f"the checksum of {name} is wrong"
         except FileNotFoundError as error:
             return f"{Path(error.filename).name} is missing"
-        except (ValueError, KeyError, TypeError, OSError):
+        except (ValueError, KeyError, TypeError):
             return "it cannot be read"
+        except OSError as error:  # that a disk does not answer says nothing of what lies on it
+            raise StoreError(f"{folder}: cannot be read ({error.strerror or error}).") from error
         return ""
 
 
@@ -242,10 +246,19 @@ def _guarded(place: Path, only: frozenset[int] | None = None) -> Iterator[None]:
     """Turns the system's refusals (or only those of these numbers) into a sentence."""
     try:
         yield
-    except OSError as error:
-        if only is not None and error.errno not in only:
+    except (OSError, SafetensorError) as error:
+        if only is not None and _number(error) not in only:
             raise
-        raise StoreError(f"{place}: cannot be written ({error.strerror or error}).") from error
+        why = error.strerror if isinstance(error, OSError) else None
+        raise StoreError(f"{place}: cannot be written ({why or error}).") from error
+
+
+def _number(error: OSError | SafetensorError) -> int | None:
+    """The system's number of an error; safetensors says it in words."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"os error ([0-9]+)", str(error))
+    return int(found[1]) if found else None
 
 
 def _seal(folder: Path, meta: Meta, root: Path) -> None:

@@ -7,10 +7,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import filelock
 import numpy as np
@@ -22,7 +22,7 @@ from vestige.configs import Config
 from vestige.data.interactions import Interactions
 from vestige.data.request import HoldoutConfig, hold_out
 from vestige.datasets import Dataset
-from vestige.errors import InputError, StoreError
+from vestige.errors import InputError, StoreError, VestigeError
 from vestige.methods import Loads, Method
 from vestige.pipeline.board import Chosen, PluginTable, choose
 from vestige.pipeline.keys import content_digest
@@ -101,6 +101,7 @@ class Manifest(Config):
         forgotten: What `unlearn` was asked to forget.
         retained: The file in the folder whose users alone showed the method what to keep; None where all did.
         method: By which `unlearn` did.
+        sha256: Of the model's files; None of a folder that an earlier version wrote.
         base: From which it started.
         seed, device, threads: Of the step.
         passes: Over the training data.
@@ -118,6 +119,7 @@ class Manifest(Config):
     retained: str | None = None
     method: PluginUse | None = None
     base: BaseUse | None = None
+    sha256: str | None = None
     seed: int
     device: str
     threads: int
@@ -189,9 +191,13 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     """A folder to write into, which becomes `folder` when all is written; where something fails, nothing is left.
 
     Raises:
-        InputError: `folder` holds something already, and `overwrite` is not set, or it was written by no step.
+        InputError: `folder` holds something already, and `overwrite` is not set, or it was written by no step; it is
+            where the command was started; a file that was to be read cannot be.
+        StoreError: It cannot be written.
     """
-    folder = folder.expanduser()
+    folder = folder.expanduser().resolve()
+    if Path.cwd().is_relative_to(folder):
+        raise InputError(f"{folder}: this is where you are, and it would be replaced; name a folder inside it.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not overwrite:
             raise InputError(f"{folder}: something lies there already; name another folder, or give --overwrite.")
@@ -209,6 +215,16 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
             yield partial
         (partial / LOCK).unlink(missing_ok=True)
         partial.chmod(0o755)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        why = error.strerror or error
+        if isinstance(error.filename, str) and not Path(error.filename).is_relative_to(partial):
+            raise InputError(f"{error.filename}: cannot be read ({why}).") from error
+        raise StoreError(f"{folder}: cannot be written ({why}).") from error
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    try:
         if folder.exists():  # what was there goes only when all of the new one is in its place
             old = folder.with_name(f"{partial.name}.old")
             folder.rename(old)
@@ -217,9 +233,9 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
         else:
             partial.rename(folder)
     except OSError as error:
-        raise StoreError(f"{folder}: cannot be written ({error.strerror or error}).") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        raise StoreError(
+            f"{folder}: cannot be put in its place ({error.strerror or error}); what was made lies in {partial}."
+        ) from error
 
 
 def _sweep(folder: Path) -> None:
@@ -239,10 +255,11 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def relative(place: Path, folder: Path) -> str:
     """`place` as seen from `folder`, or as it is where there is no way."""
+    place, folder = (each.expanduser().resolve() for each in (place, folder))
     try:
-        return os.path.relpath(place.resolve(), folder.resolve())
+        return os.path.relpath(place, folder)
     except ValueError:  # another drive
-        return str(place.resolve())
+        return str(place)
 
 
 def read_data(use: DataUse, plugins: Plugins, place: Path | None, where: str) -> Source:
@@ -318,6 +335,7 @@ def open_model(
     where = str(folder / MANIFEST)
     if manifest.made_by == "train":
         return open_recommender(folder, source, plugins, device, settings)
+    _check_files(folder, manifest)
     assert manifest.base is not None and manifest.method is not None
     base = checked_base(folder, manifest, base)
     table = PluginTable(name=manifest.method.name, **manifest.method.config)
@@ -325,7 +343,7 @@ def open_model(
     method: Method = chosen.spec.load()(chosen.config)
     if isinstance(method, Loads):
         recommender = open_recommender(base, source, plugins, device, settings)
-        return method.load(folder / MODEL, recommender)
+        return readable(lambda: method.load(folder / MODEL, recommender), str(folder / MODEL))
     return open_recommender(folder, source, plugins, device, settings)
 
 
@@ -351,7 +369,42 @@ def open_recommender(
 ) -> Recommender:
     """The recommender that a folder holds, as `train`, or a method that changes its weights, wrote it."""
     manifest = read_manifest(folder)
+    _check_files(folder, manifest)
     table = PluginTable(name=manifest.recommender.name, **{**manifest.recommender.config, **(settings or {})})
     chosen = choose(plugins, RecommenderSpec, table, f"{folder / MANIFEST}: recommender")
-    model: Recommender = chosen.spec.load().load(folder / MODEL, chosen.config, source.catalogue, device)
-    return model
+
+    def load() -> Recommender:
+        model: Recommender = chosen.spec.load().load(folder / MODEL, chosen.config, source.catalogue, device)
+        return model
+
+    return readable(load, str(folder / MODEL))
+
+
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    """Checks that a model's files are those that were written.
+
+    Raises:
+        InputError: They are not.
+    """
+    if manifest.sha256 is not None and content_digest(folder / MODEL) != manifest.sha256:
+        raise InputError(
+            f"{folder / MODEL}: these are not the files that were written (another checksum); make the model again."
+        )
+
+
+ModelT = TypeVar("ModelT")
+
+
+def readable(read: Callable[[], ModelT], where: str) -> ModelT:
+    """What `read` returns.
+
+    Raises:
+        InputError: Files are damaged, of which libraries tell by every kind of error.
+    """
+    try:
+        return read()
+    except VestigeError:
+        raise
+    except Exception as error:
+        said = (str(error).splitlines() or [""])[0]
+        raise InputError(f"{where}: the model cannot be read ({type(error).__name__}: {said}).") from error

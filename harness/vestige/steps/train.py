@@ -13,11 +13,11 @@ from vestige.data.request import HoldoutConfig, Part, select
 from vestige.data.sequences import IntArray
 from vestige.errors import InputError
 from vestige.pipeline.board import Chosen, PluginTable, choose
-from vestige.pipeline.keys import key_of
+from vestige.pipeline.keys import content_digest, key_of
 from vestige.pipeline.plan import describe
 from vestige.plugins import Plugins
 from vestige.progress import Progress, silent
-from vestige.recommenders.contract import Recommender, Unfinished, fit
+from vestige.recommenders.contract import Catalogue, Recommender, Unfinished, fit
 from vestige.specs import DatasetSpec, RecommenderSpec
 from vestige.steps.manifest import (
     MODEL,
@@ -29,6 +29,7 @@ from vestige.steps.manifest import (
     load_data,
     new_folder,
     place_key,
+    readable,
     use_of,
     version,
     write_manifest,
@@ -85,8 +86,9 @@ def train(
     holdout = holdout or HoldoutConfig(rule="temporal")
     chosen_data = choose_dataset(plugins, dataset, place, dataset_settings or {})
     chosen = _choose_recommender(plugins, recommender, start, settings or {})
+    target = output.expanduser().resolve()
     unfinished = Unfinished(
-        output.expanduser().with_name(f".{output.name}.unfinished"),
+        target.with_name(f".{target.name}.unfinished"),
         key_of({"recommender": describe(chosen), "vestige": version()}),
         **({} if save_every is None else {"every": save_every}),
     )
@@ -99,7 +101,7 @@ def train(
             left.append(one)
             out[events] = True
         sequences = select(source.data, (source.part == Part.RETAINED) & ~out)
-        model: Recommender = chosen.spec.load()(chosen.config, source.catalogue, device)
+        model = _begun(chosen, source.catalogue, device)
         report, cost = timed(lambda: fit(model, sequences, seeds.derive(seed, "train"), progress, unfinished))
         model.save(folder / MODEL)
         module = getattr(model, "module", None)
@@ -108,6 +110,7 @@ def train(
             vestige=version(),
             data=DataUse(**use_of(_absolute(chosen_data)), content_hash=source.data.content_hash, holdout=holdout),
             recommender=PluginUse(**use_of(chosen)),
+            sha256=content_digest(folder / MODEL),
             excluded=tuple(left),
             seed=seed,
             device=device,
@@ -129,6 +132,16 @@ def train(
         write_manifest(folder, manifest)
     unfinished.close()
     return manifest
+
+
+def _begun(chosen: Chosen[RecommenderSpec], catalogue: Catalogue, device: str) -> Recommender:
+    def make() -> Recommender:
+        model: Recommender = chosen.spec.load()(chosen.config, catalogue, device)
+        return model
+
+    if not chosen.config.places():
+        return make()
+    return readable(make, f"--model_name_or_path: {getattr(chosen.config, 'init', '')}")
 
 
 def choose_dataset(

@@ -100,6 +100,9 @@ def unlearn(
     Raises:
         InputError: Something cannot be used; nothing is written then.
     """
+    own, its = (folder.expanduser().resolve() for folder in (output, base))
+    if own.is_relative_to(its) or its.is_relative_to(own):
+        raise InputError(f"{output}: the base lies there; it is needed as it is, so name a folder beside it.")
     machine, asked = machine or Machine(), asked or Asked()
     manifest = read_manifest(base)
     if manifest.made_by != "train":
@@ -123,10 +126,14 @@ def unlearn(
             fresh=partial(_fresh, manifest, plugins, source.catalogue, device),
         )
         if asked.retain is not None:
-            shutil.copyfile(asked.retain, folder / RETAIN_FILE)
             shown = retained_in(source.data, split, asked.retain, asked.drop)
+            shutil.copyfile(asked.retain, folder / RETAIN_FILE)
             rows = np.flatnonzero(np.isin(task.retained.users, shown))
             task = replace(task, retained=task.retained.take(rows))
+        if not len(task.retained):
+            raise InputError(
+                f"{asked.retain or left.file}: nobody is left who retains anything, so there is nothing to learn from."
+            )
         runs: Method = chosen.spec.load()(chosen.config)
         result: Unlearned
         result, cost = timed(lambda: runs.unlearn(task))
@@ -139,6 +146,7 @@ def unlearn(
             forgotten=left,
             method=PluginUse(**use_of(chosen)),
             base=BaseUse(folder=relative(base, output), sha256=content_digest(base / MODEL)),
+            sha256=content_digest(folder / MODEL),
             seed=seed,
             device=device,
             threads=machine.threads,

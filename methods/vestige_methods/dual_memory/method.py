@@ -63,6 +63,8 @@ class DualMemory:
         main = _t5(task.recommender)
         if len(task.forget) == 0:
             raise InputError("dual_memory has nothing to forget: no forgotten interaction has a history before it.")
+        if len(task.retained) == 0:
+            raise InputError("dual_memory needs somebody who is retained, and of whom it learns what to keep.")
         task = task if self.config.seed is None else replace(task, seed=self.config.seed)
         layers = known_layers(main, self.config.router_layers)
         deterministic(task.seed)
@@ -166,7 +168,7 @@ class _SideTraining:
         optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=0.0, fused=True)
         rows = self._epoch_rows()
         per_epoch = math.ceil(len(rows) / self.forget_rows)
-        one = Flops(0.0, ())
+        one, samples, counted = Flops(0.0, ()), 0, 1
         stop = _EarlyStop(config.patience, config.min_delta, parameters)
         means: dict[str, float] = {}
         epochs = 0
@@ -179,6 +181,8 @@ class _SideTraining:
                 retain = self._retain_batch()
                 if epoch == at == 0:
                     one = count_flops(partial(self._forward_backward, forget, positives, retain))
+                    counted = len(forget) + len(retain)
+                samples += len(forget) + len(retain)
                 with autocast(self.main.device, config.amp):
                     loss, terms = self._loss(forget, positives, retain)
                 value = step(optimizer, loss, parameters, config.clip)
@@ -193,7 +197,9 @@ class _SideTraining:
                 break
         self.side.module.eval()
         steps = per_epoch * epochs
-        return _Trained(steps, epochs, Flops(steps * one.count, one.uncounted), stop.restored(means))
+        # The last batch of an epoch is smaller than the one that was counted.
+        flops = Flops(samples / counted * one.count, one.uncounted)
+        return _Trained(steps, epochs, flops, stop.restored(means))
 
     def _loss(
         self, forgotten: Transitions, y_plus: torch.Tensor, retain: Transitions

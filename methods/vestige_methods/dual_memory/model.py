@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import PeftModel
+from peft import PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from vestige.data.sequences import Sequences
 from vestige.errors import InputError
@@ -89,12 +90,14 @@ class DualMemoryModel:
                 # One token an item, and what the router saw has the answer already.
                 single = main.codes.single
                 logits = (main.project(seen.answer) if single else main.answers(seen.states, seen.mask, asked)).float()
-                p = torch.sigmoid(self.router(seen.features))
-                routed = torch.nonzero(p >= self.threshold).squeeze(-1)
-                if len(routed):
+            # In full precision, as where the threshold was chosen.
+            p = torch.sigmoid(self.router(seen.features))
+            routed = torch.nonzero(p >= self.threshold).squeeze(-1)
+            if len(routed):
+                with autocast(main.device, main.config.amp):
                     other = side.answers(seen.states[routed], seen.mask[routed], asked.take(routed)).float()
-                    weight = p[routed][:, None]
-                    mixed = other if self._mode == "hard" else (1 - weight) * logits[routed] + weight * other
+                weight = p[routed][:, None]
+                mixed = other if self._mode == "hard" else (1 - weight) * logits[routed] + weight * other
             log_probs = torch.log_softmax(logits, dim=-1)
             if len(routed):
                 log_probs[routed] = torch.log_softmax(mixed, dim=-1)
@@ -128,10 +131,21 @@ class DualMemoryModel:
             if not (folder / ADAPTER / file).is_file():
                 raise InputError(f"{folder}: its adapter is incomplete ({ADAPTER}/{file} is missing).")
         try:
+            saved = {
+                name: tuple(tensor.shape) for name, tensor in load_file(folder / ADAPTER / ADAPTER_FILES[1]).items()
+            }
             adapter = PeftModel.from_pretrained(twin.module, str(folder / ADAPTER))
+            if saved != shapes_of(adapter):  # of what is missing PEFT only warns, and leaves it without effect
+                raise ValueError("its weights are not those of its layers")
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise InputError(f"{folder}: the adapter cannot be read ({str(error).splitlines()[0]}).") from error
         return cls(main, adapter.eval(), router, threshold, layers, mode)
+
+
+def shapes_of(adapter: PeftModel) -> dict[str, tuple[int, ...]]:
+    """Of what is saved of an adapter, by name."""
+    weights: dict[str, torch.Tensor] = get_peft_model_state_dict(adapter, save_embedding_layers=False)
+    return {name: tuple(tensor.shape) for name, tensor in weights.items()}
 
 
 def check_base(folder: Path, main: T5Recommender) -> None:

@@ -18,6 +18,7 @@ from vestige.errors import InputError
 from vestige.recommenders.contract import FloatArray
 from vestige.recommenders.flops import FlopsByShape
 from vestige.recommenders.t5 import PAD, T5Recommender
+from vestige.recommenders.torch_tools import autocast
 from vestige_methods.dual_memory.config import DualMemoryConfig
 from vestige_methods.dual_memory.layers import known_layers
 from vestige_methods.uniform_on_f import scattered
@@ -27,6 +28,9 @@ HELD_OUT = 0.25
 
 SHORTENED = 0.25
 """Share of the training histories of which a shortened copy is trained on as well."""
+
+ROUNDING = 1e-4
+"""A history's probability may differ by so much with how long the others of its batch are."""
 
 WEIGHTS, SETTINGS = "router.safetensors", "router.json"
 
@@ -197,7 +201,10 @@ def _continue(router: Router, start: Router) -> None:
 def choose_threshold(
     probability: FloatArray, forget: npt.NDArray[np.bool_], weight: npt.NDArray[np.float64], target: float
 ) -> RouterReport:
-    """The lowest threshold at which the weighted precision is at least `target`; else that of the highest precision."""
+    """The lowest threshold at which the weighted precision is at least `target`; else that of the highest precision.
+
+    It lies under the probability of the last history that it takes, by `ROUNDING` or half of the way to the next one.
+    """
     order = np.argsort(-probability, kind="stable")
     p, w, f = probability[order], weight[order], forget[order]
     true = np.cumsum(w * f)
@@ -207,7 +214,9 @@ def choose_threshold(
     reached = len(good) > 0
     at = int(good[-1]) if reached else int(np.argmax(np.where(ends, precision, -1.0)))
     retained = float((w * ~f)[: at + 1].sum() / max((w * ~f).sum(), 1e-12))
-    return RouterReport(float(p[at]), float(precision[at]), float(true[at] / true[-1]), retained, reached)
+    below = float(p[at + 1]) if at + 1 < len(p) else 0.0
+    threshold = float(p[at]) - min(ROUNDING, (float(p[at]) - below) / 2)
+    return RouterReport(threshold, float(precision[at]), float(true[at] / true[-1]), retained, reached)
 
 
 def labelled_histories(
@@ -334,7 +343,7 @@ def features_of(
     """
     order = np.argsort(histories.lengths, kind="stable")
     pieces: list[torch.Tensor] = []
-    with torch.inference_mode():
+    with torch.inference_mode(), autocast(main.device, main.config.amp):
         for rows in main.scoring_batches(len(histories)):
             encoder, decoder, last = main.question(histories.take(order[rows]))
 
@@ -370,9 +379,20 @@ def load_router(folder: Path, main: T5Recommender) -> tuple[Router, float, tuple
         hidden = len(weights["layers.0.bias"])
         router = Router(len(weights["mean"]), hidden, 0.0)
         router.load_state_dict(weights)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, InputError) as error:
+        seen, there = len(weights["mean"]), _features(main, layers)
+        if seen != there:
+            raise InputError(f"it sees {seen} activations, and its layers have {there}")
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, InputError) as error:
         raise InputError(f"{folder}: the router cannot be read ({str(error).splitlines()[0]}).") from error
     return router.to(main.device).eval(), settings.threshold, layers, settings.routing
+
+
+def _features(main: T5Recommender, layers: tuple[str, ...]) -> int:
+    """How many activations `observe` gives of these layers."""
+    shape = main.module.config
+    blocks = {"encoder": shape.num_layers, "decoder": shape.num_decoder_layers or shape.num_layers}
+    # All of a stack are those of its blocks, and the embedding.
+    return sum(1 if "." in layer else blocks[layer] + 1 for layer in layers) * int(shape.d_model)
 
 
 class _Settings(Config):

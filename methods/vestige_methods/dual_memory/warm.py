@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import PeftModel, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from vestige.errors import InputError
 from vestige.recommenders.t5 import T5Recommender
 from vestige_methods.dual_memory.config import DualMemoryConfig, folder_checksum
-from vestige_methods.dual_memory.model import ADAPTER, check_base
+from vestige_methods.dual_memory.model import ADAPTER, check_base, shapes_of
 from vestige_methods.dual_memory.router import Router, load_router
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -62,7 +62,7 @@ def start_adapter(adapter: PeftModel, earlier: Earlier) -> None:
     Raises:
         InputError: It has other layers, or another rank.
     """
-    own = {name: tuple(tensor.shape) for name, tensor in _weights(adapter).items()}
+    own = shapes_of(adapter)
     saved = {name: tuple(tensor.shape) for name, tensor in earlier.adapter.items()}
     if own != saved:
         settings = json.loads((earlier.folder / ADAPTER / "adapter_config.json").read_bytes())
@@ -72,9 +72,3 @@ def start_adapter(adapter: PeftModel, earlier: Earlier) -> None:
             "and freeze_lm_head to go on from it."
         )
     set_peft_model_state_dict(adapter, earlier.adapter)
-
-
-def _weights(adapter: PeftModel) -> dict[str, torch.Tensor]:
-    """What is saved of an adapter."""
-    weights: dict[str, torch.Tensor] = get_peft_model_state_dict(adapter, save_embedding_layers=False)
-    return weights
