@@ -1,9 +1,12 @@
 """What tests share: a private cache, tiny boards, and the command line in a process of its own."""
 
+import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,6 +51,11 @@ name = "finetune"
 share = 0.4
 """
 
+STARTED_WITH = os.environ.get("PYTHONPATH")
+
+SECONDS = 600
+"""A command may take so long."""
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -80,17 +88,49 @@ def environment(cache: Path, python_path: Path | None = None) -> dict[str, str]:
     return env
 
 
+@cache
+def _warm() -> subprocess.Popen[str]:
+    """See `tests.warm`; one for each test process, which it ends with."""
+    words = [sys.executable, "-P", str(ROOT / "tests" / "warm.py")]
+    return subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(Path("nowhere"))
+    )
+
+
+def _run_warm(words: tuple[object, ...], cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = (Path(folder) / name for name in ("out", "err"))
+        arguments = [*map(str, words)]
+        asked = {"words": arguments, "cwd": str(cwd), "env": env, "out": str(out), "err": str(err)}
+        process = _warm()
+        assert process.stdin is not None and process.stdout is not None
+        print(json.dumps({**asked, "seconds": SECONDS}), file=process.stdin, flush=True)
+        code = json.loads(process.stdout.readline())
+        if code is None:
+            raise subprocess.TimeoutExpired(arguments, SECONDS, out.read_bytes(), err.read_bytes())
+        return subprocess.CompletedProcess(arguments, code, out.read_text(), err.read_text())
+
+
 def vestige(
-    *words: object, cache: Path, cwd: Path, python_path: Path | None = None
+    *words: object, cache: Path, cwd: Path, python_path: Path | None = None, cold: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """Runs the command line to its end."""
+    """Runs the command line to its end.
+
+    Args:
+        words: After `vestige`.
+        python_path: Where further packages lie.
+        cold: Whether it must be started from nothing, as where the seed of Python's hashes must not be the same twice.
+    """
+    own_path = python_path is not None or os.environ.get("PYTHONPATH") != STARTED_WITH
+    if not (own_path or cold or "VESTIGE_TEST_COLD" in os.environ):
+        return _run_warm(words, cwd, environment(cache))
     return subprocess.run(
         [sys.executable, "-m", "vestige", *map(str, words)],
         cwd=cwd,
         env=environment(cache, python_path),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=SECONDS,
         check=False,
     )
 

@@ -21,8 +21,9 @@ FULL = TINY.replace("recheck = false", "swap = true") + (
 )
 
 
-def run(board: Path, out: Path, cache: Path, *more: object, python_path: Path | None = None):
-    return vestige("run", board, "--out", out, *more, cache=cache, cwd=board.parent, python_path=python_path)
+def run(board: Path, out: Path, cache: Path, *more: object, python_path: Path | None = None, cold: bool = False):
+    words = ("run", board, "--out", out, *more)
+    return vestige(*words, cache=cache, cwd=board.parent, python_path=python_path, cold=cold)
 
 
 def deterministic(out: Path) -> dict[str, str]:
@@ -112,7 +113,7 @@ def test_nothing_to_do_changes_nothing(finished: tuple[Path, Path, Path]) -> Non
 
 def test_a_second_run_from_nothing_is_the_same_to_the_byte(finished: tuple[Path, Path, Path], tmp_path: Path) -> None:
     board, out, _ = finished
-    assert run(board, tmp_path / "out", tmp_path / "cache", "--workers", 2).returncode == 0
+    assert run(board, tmp_path / "out", tmp_path / "cache", "--workers", 2, cold=True).returncode == 0
     assert deterministic(tmp_path / "out") == deterministic(out)
 
 

@@ -66,8 +66,9 @@ def small(folder: Path, of: Rows, text: str = BOARD) -> Path:
     return folder
 
 
-def tune(board: Path, out: Path, cache: Path, *more: object, python_path: Path | None = None):
-    return vestige("tune", board, "--out", out, *more, cache=cache, cwd=board.parent, python_path=python_path)
+def tune(board: Path, out: Path, cache: Path, *more: object, python_path: Path | None = None, cold: bool = False):
+    words = ("tune", board, "--out", out, *more)
+    return vestige(*words, cache=cache, cwd=board.parent, python_path=python_path, cold=cold)
 
 
 def without_seconds(file: Path) -> str:
@@ -141,7 +142,7 @@ def test_from_nothing_with_other_test_items_it_is_the_same_study(made: Made, tmp
     assert sum(one != other for one, other in zip(had, changed, strict=True)) > 200
     board = small(tmp_path / "small", changed)
     words = ("--method", "grad_diff", "--trials", 4, "--workers", 2)
-    done = tune(board, tmp_path / "out", tmp_path / "cache", *words)
+    done = tune(board, tmp_path / "out", tmp_path / "cache", *words, cold=True)
     assert done.returncode == 0, done.stderr
     assert without_seconds(tmp_path / "out" / "tuning" / "grad_diff.json") == without_seconds(file)
 
