@@ -46,7 +46,7 @@ class DualMemoryConfig(Config):
             stand for every layer of a stack, `encoder.0` for its embedding, `encoder.2` for its second block.
         router_histories: At most so many histories of each forgotten user are drawn for it; a quarter chooses the
             threshold, and a quarter of the others is added once more, shortened.
-        router_retained_histories: The same of each retained user; a quarter of `router_histories` unless given.
+        router_retained_histories: The same of each retained user; half of `router_histories` unless given.
         target_precision: Of the routed ones, so many shall be histories to be forgotten, on held-out histories.
         routing: `hard` answers by the side memory above the threshold, `soft` mixes both logits by p there.
         warm_start: The folder of a dual memory that was saved for the same base: its adapter and router go on training.
@@ -92,7 +92,7 @@ class DualMemoryConfig(Config):
     router_lr: float = pydantic.Field(1e-3, gt=0)
     router_weight_decay: float = pydantic.Field(0.0, ge=0)
     router_epochs: int = pydantic.Field(40, ge=1)
-    router_batch_size: int = pydantic.Field(128, ge=1)
+    router_batch_size: int = pydantic.Field(64, ge=1)
     router_layers: tuple[str, ...] = pydantic.Field(("encoder", "decoder"), min_length=1)
     router_histories: int = pydantic.Field(96, ge=2)
     router_retained_histories: int | None = pydantic.Field(None, ge=1)

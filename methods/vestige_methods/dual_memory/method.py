@@ -123,7 +123,7 @@ class DualMemory:
             task.forget_sequences if whole else task.forget.histories,
             whole,
             per_forgotten,
-            max(2, per_forgotten // 4) if per_retained is None else per_retained,
+            max(2, per_forgotten // 2) if per_retained is None else per_retained,
             rng,
         )
         task.progress(0.8, "router")
