@@ -34,7 +34,8 @@ ALL = {
 }  # fmt: skip
 
 TURNED = {
-    "epochs": 2, "batch_size": 16, "forget_ratio": 0.5, "retain_ratio": 0.25, "lr": 5e-3, "clip": 0.1, "patience": 1,
+    "epochs": 2, "batch_size": 16, "forget_ratio": 0.5, "retain_ratio": 0.25, "lr": 5e-3, "clip": 0.1,
+    "window_epochs": 2, "patience": 1,
     "min_delta": 1e9, "alpha_weight": 3.0, "beta_weight": 20.0, "kl_reg_weight": 0.0, "kl_mask_forgotten": False,
     "freeze_lm_head": False, "negative_weight": 0.0, "unlikelihood_weight": 0.0, "pairwise_weight": 0.0,
     "pairwise_margin": 4.0, "hard_neg_k": 2, "topk_penalty_weight": 0.0, "topk_k": 2, "topk_margin": 3.0,
@@ -303,17 +304,17 @@ def test_the_total_is_the_terms_by_their_weights(task: Task) -> None:
             for parameter in side.module.decoder.parameters():
                 parameter.mul_(1.1)
         training = _SideTraining(config, task, main, side)
-        forgotten, positives = training._forget_batch(np.arange(4))
-        retain = training._retain_batch()
-        total, terms = training._loss(forgotten, positives, retain)
-        s_f, m_f, s_r, m_r = training._logits(forgotten, retain)
+        batch = next(training._drawn(np.arange(4)))
+        forgotten, positives, retain = batch.forgotten, batch.positives, batch.retained
+        total, terms = training._loss(batch)
+        s_f, m_f, s_r, m_r = training._logits(batch)
         log = partial(torch.log_softmax, dim=-1)
         y = forgotten.targets
         expected = 2.0 * (losses.positive_bce(s_f, positives) + losses.retained_cross_entropy(log(s_r), retain.targets))
         expected += 3.0 * (
             1.1 * losses.negative_bce(s_f, y)
             + 1.3 * losses.unlikelihood(log(s_f), y)
-            + 0.6 * losses.pairwise(s_f, m_f, y, config.pairwise_margin, config.hard_neg_k)
+            + 0.6 * losses.pairwise(s_f, losses.rivals(m_f, y, config.hard_neg_k), y, config.pairwise_margin)
             + 0.9 * losses.topk_penalty(s_f, y, config.topk_margin, config.topk_k)
             + 1.7 * losses.absolute_suppression(s_f, y, config.abs_suppression_margin)
             + 1.0 * losses.self_distillation(log(s_f), log(m_f), y, 0.4)
@@ -324,6 +325,41 @@ def test_the_total_is_the_terms_by_their_weights(task: Task) -> None:
         assert min(float(still), float(away), *(float(term) for term in terms.values())) > 0
         expected += 5.0 * (still if masked else still + away)
         assert float(total) == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["users", "interactions"])
+def test_samples_that_come_again_are_heard_once(kind: str, monkeypatch) -> None:
+    task = task_for(kind)
+    main = copy.deepcopy(task.recommender)
+    main.module.requires_grad_(False)
+    side = side_of(main, copy.deepcopy(main.module))
+    side.module.requires_grad_(True)
+    config = DualMemoryConfig(**{**ALL, "epochs": 4, "window_epochs": 2, "batch_size": 4})
+    training = _SideTraining(config, task, main, side)
+    frozen, loss = training.frozen, training._loss
+    heard, asked = [], []
+    monkeypatch.setattr(training, "frozen", lambda *batch: heard.append(batch) or frozen(*batch))
+    monkeypatch.setattr(training, "_loss", lambda batch: asked.append(batch) or loss(batch))
+    per_epoch = training.run().steps // 4
+    # The first batch is heard and asked once more, to be counted.
+    assert (len(heard), len(asked)) == (2 * per_epoch + 1, 4 * per_epoch + 1)
+    first, again, drawn, _ = (asked[1:][at * per_epoch :][:per_epoch] for at in range(4))
+    order = [[id(batch.forgotten) for batch in epoch] for epoch in (first, again, drawn)]
+    assert order[0] != order[1] and set(order[0]) == set(order[1]) and not set(order[0]) & set(order[2])
+    positives = {id(batch.forgotten): batch.positives for batch in first}
+    assert not all(torch.equal(positives[id(batch.forgotten)], batch.positives) for batch in again)
+    for batch in again:
+        fresh = frozen(batch.forgotten, batch.retained)
+        assert torch.equal(fresh.rivals, batch.frozen.rivals)
+        for kept, anew in zip(batch.frozen.heard, fresh.heard, strict=True):
+            said = main.answers(*main.encode(kept.asked.encoder), kept.asked)
+            assert torch.equal(training._of_main(kept), said) and torch.equal(kept.states, anew.states)
+
+
+def test_what_is_heard_once_costs_less(task: Task) -> None:
+    once, each = (unlearn(task, epochs=6, window_epochs=n, router_epochs=1).flops for n in (6, 1))
+    router = unlearn(task, epochs=1, router_epochs=1).flops
+    assert each - once > 0.1 * each and once > router
 
 
 # -- what answers ---------------------------------------------------------------------------------------------

@@ -43,10 +43,10 @@ def test_unlikelihood() -> None:
 def test_pairwise_competes_with_mains_best_others() -> None:
     # Row 0: main's best two but item 0 are 2 and 1; row 1: main's best two but item 3 are 1 and 2.
     rows = [[2.0 + 2.0 - 0.5, 2.0 + 2.0 + 1.0], [2.0 + 3.0 - 0.2, 2.0 + 3.0 - 0.3]]
-    assert losses.pairwise(S, M, Y, 2.0, 2).item() == pytest.approx(sum(map(sum, rows)) / 4)
+    assert losses.pairwise(S, losses.rivals(M, Y, 2), Y, 2.0).item() == pytest.approx(sum(map(sum, rows)) / 4)
     low = S.clone()
     low[0, 0], low[1, 3] = -50.0, -50.0
-    assert losses.pairwise(low, M, Y, 2.0, 2).item() == 0
+    assert losses.pairwise(low, losses.rivals(M, Y, 2), Y, 2.0).item() == 0
 
 
 def test_topk_penalty() -> None:
@@ -87,7 +87,7 @@ def test_stability_is_kl_of_main_from_side() -> None:
         lambda s: losses.positive_bce(s, Y),
         lambda s: losses.negative_bce(s, Y),
         lambda s: losses.unlikelihood(log(s), Y),
-        lambda s: losses.pairwise(s, M, Y, 2.0, 2),
+        lambda s: losses.pairwise(s, losses.rivals(M, Y, 2), Y, 2.0),
         lambda s: losses.topk_penalty(s, Y, 0.4, 2),
         lambda s: losses.absolute_suppression(s, Y, 3.5),
         lambda s: losses.stability(log(s), log(M)),
@@ -132,7 +132,7 @@ def test_the_shift_is_two_sided() -> None:
 @pytest.mark.parametrize(
     "term",
     [
-        lambda s, m: losses.pairwise(s, m, Y, 2.0, 2),
+        lambda s, m: losses.pairwise(s, losses.rivals(m, Y, 2), Y, 2.0),
         lambda s, m: losses.self_distillation(log(s), log(m), Y, 0.6),
         lambda s, m: losses.log_prob_shift(log(s), log(m), Y, 0.6),
     ],

@@ -34,10 +34,14 @@ def unlikelihood(log_s: Tensor, forgotten: Tensor) -> Tensor:
     return -torch.log(rest.clamp_min(torch.finfo(log_s.dtype).eps)).mean()
 
 
-def pairwise(s: Tensor, m: Tensor, forgotten: Tensor, margin: float, k: int) -> Tensor:
-    """mean over the k highest items of m without y⁻ of relu(margin + s[y⁻] − s[k]): a scalar, ≥ 0."""
+def rivals(m: Tensor, forgotten: Tensor, k: int) -> Tensor:
+    """int64 [samples, k]: the k highest items of m without y⁻, in no order; fewer where there are fewer items."""
     without = m.detach().scatter(1, forgotten[:, None], -torch.inf)
-    rivals = _highest(without, min(k, s.shape[1] - 1))
+    return _highest(without, min(k, m.shape[1] - 1))
+
+
+def pairwise(s: Tensor, rivals: Tensor, forgotten: Tensor, margin: float) -> Tensor:
+    """mean over the rivals k of y⁻, int64 [samples, rivals], of relu(margin + s[y⁻] − s[k]): a scalar, ≥ 0."""
     return functional.relu(margin + _at(s, forgotten)[:, None] - s.gather(1, rivals)).mean()
 
 

@@ -17,7 +17,7 @@ s and m, the side's and the main memory's logits, are log-probabilities where se
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -144,6 +144,78 @@ class _Trained:
         self.steps, self.epochs, self.flops, self.losses = steps, epochs, flops, last
 
 
+@dataclass(frozen=True)
+class _Heard:
+    """Questions, and what the frozen main memory makes of them.
+
+    Attributes:
+        states, mask: Encoder states [rows, tokens, d_model] and their mask.
+        main: The decoder's states that answer [questions, d_model]; logits where several tokens spell an item.
+    """
+
+    asked: Questions
+    states: torch.Tensor
+    mask: torch.Tensor
+    main: torch.Tensor
+
+
+@dataclass(frozen=True)
+class _Frozen:
+    """What the main memory says of a batch.
+
+    Attributes:
+        heard: Of forgotten and retained samples together, or of either.
+        rivals: int64 [forgotten, k]; see `losses.rivals`. None, k = 0, where the pairwise loss has no weight.
+    """
+
+    heard: tuple[_Heard, ...]
+    rivals: torch.Tensor
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The samples of a step.
+
+    Attributes:
+        pools: int64 [forgotten], the pool that each one's positive is drawn from.
+        positives: int64 [forgotten].
+    """
+
+    forgotten: Transitions
+    pools: IntArray
+    positives: torch.Tensor
+    retained: Transitions
+    frozen: _Frozen
+
+    def __len__(self) -> int:
+        return len(self.forgotten) + len(self.retained)
+
+
+class _Count:
+    """The operations of training: those of the first batch, by the samples of all; the last of an epoch is smaller."""
+
+    def __init__(self) -> None:
+        self._size, self._trained, self._heard = 1, 0, 0
+        self._training = self._hearing = Flops(0.0, ())
+
+    def first(self, training: "_SideTraining", batch: _Batch) -> None:
+        """Counts what a step on this batch takes, and what hearing the main memory of it does."""
+        self._size = len(batch)
+        self._training = count_flops(partial(training._forward_backward, batch))
+        self._hearing = count_flops(partial(training.frozen, batch.forgotten, batch.retained))
+
+    def step(self, batch: _Batch, heard: bool) -> None:
+        """A step was made; `heard`: the main memory was asked for it."""
+        self._trained += len(batch)
+        self._heard += len(batch) if heard else 0
+
+    @property
+    def total(self) -> Flops:
+        """Of all steps."""
+        count = (self._trained * self._training.count + self._heard * self._hearing.count) / self._size
+        return Flops(count, tuple(sorted({*self._training.uncounted, *self._hearing.uncounted})))
+
+
 class _SideTraining:
     """The side memory's training loop."""
 
@@ -168,7 +240,8 @@ class _SideTraining:
         optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=0.0, fused=True)
         rows = self._epoch_rows()
         per_epoch = math.ceil(len(rows) / self.forget_rows)
-        one, samples, counted = Flops(0.0, ()), 0, 1
+        count = _Count()
+        kept: list[_Batch] = []
         stop = _EarlyStop(config.patience, config.min_delta, parameters)
         means: dict[str, float] = {}
         epochs = 0
@@ -176,15 +249,17 @@ class _SideTraining:
         self.main.module.eval()
         for epoch in range(config.epochs):
             seen: list[dict[str, float]] = []
-            for at, chosen in enumerate(self._row_batches(rows)):
-                forget, positives = self._forget_batch(chosen)
-                retain = self._retain_batch()
+            anew = epoch % config.window_epochs == 0
+            if anew:
+                kept = []
+            for at, batch in enumerate(self._drawn(rows) if anew else self._again(kept)):
+                if anew and config.window_epochs > 1:
+                    kept.append(batch)
                 if epoch == at == 0:
-                    one = count_flops(partial(self._forward_backward, forget, positives, retain))
-                    counted = len(forget) + len(retain)
-                samples += len(forget) + len(retain)
+                    count.first(self, batch)
+                count.step(batch, anew)
                 with autocast(self.main.device, config.amp):
-                    loss, terms = self._loss(forget, positives, retain)
+                    loss, terms = self._loss(batch)
                 value = step(optimizer, loss, parameters, config.clip)
                 seen.append({"total": value, **{name: float(term.detach()) for name, term in terms.items()}})
                 done = epoch * per_epoch + at
@@ -197,16 +272,12 @@ class _SideTraining:
                 break
         self.side.module.eval()
         steps = per_epoch * epochs
-        # The last batch of an epoch is smaller than the one that was counted.
-        flops = Flops(samples / counted * one.count, one.uncounted)
-        return _Trained(steps, epochs, flops, stop.restored(means))
+        return _Trained(steps, epochs, count.total, stop.restored(means))
 
-    def _loss(
-        self, forgotten: Transitions, y_plus: torch.Tensor, retain: Transitions
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def _loss(self, batch: _Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         c = self.config
-        s_f, m_f, s_r, m_r = self._logits(forgotten, retain)
-        y_minus, y_r = forgotten.targets, retain.targets
+        s_f, m_f, s_r, m_r = self._logits(batch)
+        y_minus, y_plus, y_r = batch.forgotten.targets, batch.positives, batch.retained.targets
         # A term without weight costs nothing, and what several terms ask for is made once.
         log_s_f, log_m_f, log_s_r, log_m_r = (
             cache(partial(torch.log_softmax, logits, dim=-1)) for logits in (s_f, m_f, s_r, m_r)
@@ -216,7 +287,7 @@ class _SideTraining:
             "unlikelihood": (c.unlikelihood_weight, lambda: losses.unlikelihood(log_s_f(), y_minus)),
             "pairwise": (
                 c.pairwise_weight,
-                lambda: losses.pairwise(s_f, m_f, y_minus, c.pairwise_margin, c.hard_neg_k),
+                lambda: losses.pairwise(s_f, batch.frozen.rivals, y_minus, c.pairwise_margin),
             ),
             "topk": (c.topk_penalty_weight, lambda: losses.topk_penalty(s_f, y_minus, c.topk_margin, c.topk_k)),
             "suppression": (
@@ -245,25 +316,59 @@ class _SideTraining:
             total = total + c.kl_reg_weight * terms["stability"]
         return total, terms
 
-    def _forward_backward(self, forget: Transitions, positives: torch.Tensor, retain: Transitions) -> None:
-        self._loss(forget, positives, retain)[0].backward()
+    def _forward_backward(self, batch: _Batch) -> None:
+        with autocast(self.main.device, self.config.amp):
+            loss, _ = self._loss(batch)
+        loss.backward()
 
-    def _logits(
-        self, forgotten: Transitions, retain: Transitions
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _logits(self, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Logits [samples, items] of side and main, of forgotten samples and of retained ones."""
-        if not self.whole:  # a query is a shorter row than a window, and would be padded
-            return (*self._answers(forgotten.inputs), *self._answers(retain.inputs))
-        side, main = self._answers(_together(forgotten.inputs, retain.inputs))
-        count = len(forgotten)
+        both = [self._answers(heard) for heard in batch.frozen.heard]
+        if len(both) == 2:
+            return (*both[0], *both[1])
+        side, main = both[0]
+        count = len(batch.forgotten)
         return side[:count], main[:count], side[count:], main[count:]
 
-    def _answers(self, asked: Questions) -> tuple[torch.Tensor, torch.Tensor]:
+    def _answers(self, heard: _Heard) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits [questions, items] of side and main, which share the main memory's encoder."""
-        with torch.no_grad():
-            states, mask = self.main.encode(asked.encoder)
-            main = self.main.answers(states, mask, asked).float()
-        return self.side.answers(states, mask, asked).float(), main
+        return self.side.answers(heard.states, heard.mask, heard.asked).float(), self._of_main(heard)
+
+    @torch.no_grad()
+    def _of_main(self, heard: _Heard) -> torch.Tensor:
+        """Logits [questions, items] of main."""
+        return (self.main.project(heard.main) if self.main.codes.single else heard.main).float()
+
+    @torch.no_grad()
+    def frozen(self, forgotten: Transitions, retained: Transitions) -> _Frozen:
+        """What the main memory says of a batch."""
+        with autocast(self.main.device, self.config.amp):
+            # A query is a shorter row than a window, and would be padded.
+            together = [_together(forgotten.inputs, retained.inputs)]
+            heard = [self._hear(asked) for asked in (together if self.whole else [forgotten.inputs, retained.inputs])]
+            rivals = forgotten.targets.new_empty((len(forgotten), 0))
+            if self.config.pairwise_weight:
+                main = self._of_main(heard[0])[: len(forgotten)]
+                rivals = losses.rivals(main, forgotten.targets, self.config.hard_neg_k)
+            return _Frozen(tuple(heard), rivals)
+
+    def _hear(self, asked: Questions) -> _Heard:
+        states, mask = self.main.encode(asked.encoder)
+        if not self.main.codes.single:
+            return _Heard(asked, states, mask, self.main.answers(states, mask, asked))
+        return _Heard(asked, states, mask, self.main.decode(states, mask, asked.decoder)[asked.row, asked.last])
+
+    def _drawn(self, rows: IntArray) -> Iterator[_Batch]:
+        """The batches of an epoch whose samples are drawn."""
+        for chosen in self._row_batches(rows):
+            forgotten, pools = self._forget_batch(chosen)
+            positives, retained = self._positives(pools), self._retain_batch()
+            yield _Batch(forgotten, pools, positives, retained, self.frozen(forgotten, retained))
+
+    def _again(self, kept: list[_Batch]) -> Iterator[_Batch]:
+        """Those of an epoch that asks the same once more, in another order and with other positives."""
+        for at in self.rng.permutation(len(kept)):
+            yield replace(kept[at], positives=self._positives(kept[at].pools))
 
     def _epoch_rows(self) -> IntArray:
         """The rows of one epoch: for whole users as many windows as cover their sequences, else every query once."""
@@ -278,13 +383,13 @@ class _SideTraining:
         for start in range(0, len(order), self.forget_rows):
             yield order[start : start + self.forget_rows]
 
-    def _forget_batch(self, rows: IntArray) -> tuple[Transitions, torch.Tensor]:
-        """Forgotten samples, and a positive [samples] for each."""
+    def _forget_batch(self, rows: IntArray) -> tuple[Transitions, IntArray]:
+        """Forgotten samples, and the pool of positives [samples] of each."""
         if self.whole:
             samples, pools = self.main.transitions(self.task.forget_sequences.take(rows), self.rng), rows
         else:
             samples, pools = self.main.transitions_of(self.task.forget.take(rows)), self.pool_of_query[rows]
-        return samples, self._positives(pools[samples.rows.cpu().numpy()])
+        return samples, pools[samples.rows.cpu().numpy()]
 
     @property
     def pool_of_query(self) -> IntArray:
