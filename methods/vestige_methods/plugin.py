@@ -37,7 +37,7 @@ def vestige_methods() -> list[MethodSpec]:
         ),
         MethodSpec(
             name="dual_memory",
-            version="8",
+            version="9",
             summary="Frozen T5, a LoRA side memory trained to forget, and a router that decides which answers.",
             factory="vestige_methods.dual_memory:DualMemory",
             config=DualMemoryConfig,

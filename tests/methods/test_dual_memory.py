@@ -27,12 +27,14 @@ from vestige_methods.dual_memory.config import PRESETS, DualMemoryConfig
 from vestige_methods.dual_memory.method import DualMemory, _positive_pools, _together
 from vestige_methods.dual_memory.model import DualMemoryModel, weights_checksum
 from vestige_methods.dual_memory.router import (
+    Histories,
     choose_threshold,
     features_of,
     labelled_histories,
     observe,
     prefixes,
     shortened,
+    train_router,
 )
 from vestige_methods.finetune import Finetune
 from vestige_methods.retrain import Retrain
@@ -205,6 +207,42 @@ def test_the_threshold_reaches_its_precision() -> None:
     hopeless = choose_threshold(np.full(10, 0.5, np.float32), np.arange(10) < 3, np.ones(10), 0.9)
     assert not hopeless.reached
     assert hopeless.precision == pytest.approx(0.3)
+
+
+def labelled(rows: int, share: float, far: float) -> tuple[torch.Tensor, Histories]:
+    """Activations of two classes whose means are `far` apart."""
+    rng = np.random.default_rng(0)
+    forget = rng.random(rows) < share
+    features = torch.from_numpy((rng.normal(size=(rows, 4)) + far * forget[:, None] / 2).astype(np.float32))
+    histories = Histories(sequences([[1]] * rows), forget, rng.random(rows) < 0.25, np.ones(rows))
+    return features, histories
+
+
+def test_a_router_is_trained_on_standardised_activations() -> None:
+    """Whatever unit and offset they have; what it is given later are activations as they are."""
+    features, histories = labelled(400, 0.3, 2.0)
+    unit, offset = torch.tensor([1e-3, 1.0, 50.0, 1e4]), torch.tensor([0.0, 300.0, -7.0, 1e5])
+    config = DualMemoryConfig(router_epochs=4, router_dropout=0.0)
+    (one, said), (other, again) = (train_router(x, histories, config, 0) for x in (features, features * unit + offset))
+    with torch.no_grad():
+        expected = torch.sigmoid(one(features))
+        assert torch.allclose(torch.sigmoid(other(features * unit + offset)), expected, atol=1e-3)
+    held, forget = histories.held_out, histories.forget
+    found = choose_threshold(expected.numpy()[held], forget[held], np.ones(held.sum()), config.target_precision)
+    assert found.threshold == pytest.approx(said.threshold, abs=1e-6)
+    assert (said.precision, said.recall) == (found.precision, found.recall)
+    assert again.recall == pytest.approx(said.recall, abs=0.05)
+
+
+def test_both_classes_weigh_the_same_in_a_router() -> None:
+    """However few are to be forgotten: its probabilities are those of equal shares, not of their own."""
+    features, histories = labelled(4000, 0.05, 0.8)
+    router, _ = train_router(features, histories, DualMemoryConfig(router_epochs=20, router_dropout=0.0), 0)
+    with torch.no_grad():
+        p = torch.sigmoid(router(features)).numpy()
+    forget = histories.forget
+    assert p[forget].mean() > 0.5 > p[~forget].mean()
+    assert p[forget].mean() + p[~forget].mean() == pytest.approx(1.0, abs=0.1)
 
 
 def test_router_histories_hold_out_and_shorten() -> None:

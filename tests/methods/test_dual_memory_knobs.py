@@ -307,16 +307,17 @@ def test_the_total_is_the_terms_by_their_weights(task: Task) -> None:
         batch = next(training._drawn(np.arange(4)))
         forgotten, positives, retain = batch.forgotten, batch.positives, batch.retained
         total, terms = training._loss(batch)
-        s_f, m_f, s_r, m_r = training._logits(batch)
+        s_f, s_r = training._side(batch)
+        m_f, m_r = (training._of_main(states) for states in training._main(batch))
         log = partial(torch.log_softmax, dim=-1)
-        y = forgotten.targets
+        y, s_minus = forgotten.targets, s_f[torch.arange(len(s_f)), forgotten.targets]
         expected = 2.0 * (losses.positive_bce(s_f, positives) + losses.retained_cross_entropy(log(s_r), retain.targets))
         expected += 3.0 * (
-            1.1 * losses.negative_bce(s_f, y)
+            1.1 * losses.negative_bce(s_minus)
             + 1.3 * losses.unlikelihood(log(s_f), y)
-            + 0.6 * losses.pairwise(s_f, losses.rivals(m_f, y, config.hard_neg_k), y, config.pairwise_margin)
-            + 0.9 * losses.topk_penalty(s_f, y, config.topk_margin, config.topk_k)
-            + 1.7 * losses.absolute_suppression(s_f, y, config.abs_suppression_margin)
+            + 0.6 * losses.pairwise(s_f, losses.rivals(m_f, y, config.hard_neg_k), s_minus, config.pairwise_margin)
+            + 0.9 * losses.topk_penalty(s_f, s_minus, config.topk_margin, config.topk_k)
+            + 1.7 * losses.absolute_suppression(s_minus, config.abs_suppression_margin)
             + 1.0 * losses.self_distillation(log(s_f), log(m_f), y, 0.4)
             + 0.7 * losses.log_prob_shift(log(s_f), log(m_f), y, 0.4)
         )
@@ -353,7 +354,7 @@ def test_samples_that_come_again_are_heard_once(kind: str, monkeypatch) -> None:
         assert torch.equal(fresh.rivals, batch.frozen.rivals)
         for kept, anew in zip(batch.frozen.heard, fresh.heard, strict=True):
             said = main.answers(*main.encode(kept.asked.encoder), kept.asked)
-            assert torch.equal(training._of_main(kept), said) and torch.equal(kept.states, anew.states)
+            assert torch.equal(training._of_main(kept.main), said) and torch.equal(kept.states, anew.states)
 
 
 def test_what_is_heard_once_costs_less(task: Task) -> None:

@@ -1,6 +1,7 @@
 """Each loss term against a value computed by hand, and its gradient against finite differences."""
 
 import math
+from functools import partial
 from random import Random
 
 import pytest
@@ -19,6 +20,9 @@ def log(logits: torch.Tensor) -> torch.Tensor:
     return torch.log_softmax(logits, dim=-1)
 
 
+at = partial(losses.at, items=Y)
+
+
 def softplus(x: float) -> float:
     return math.log1p(math.exp(x))
 
@@ -30,7 +34,7 @@ def softmax(row: list[float]) -> list[float]:
 
 def test_bce() -> None:
     assert losses.positive_bce(S, Y).item() == pytest.approx((softplus(-2.0) + softplus(-3.0)) / 2)
-    assert losses.negative_bce(S, Y).item() == pytest.approx((softplus(2.0) + softplus(3.0)) / 2)
+    assert losses.negative_bce(at(S)).item() == pytest.approx((softplus(2.0) + softplus(3.0)) / 2)
 
 
 def test_unlikelihood() -> None:
@@ -43,16 +47,16 @@ def test_unlikelihood() -> None:
 def test_pairwise_competes_with_mains_best_others() -> None:
     # Row 0: main's best two but item 0 are 2 and 1; row 1: main's best two but item 3 are 1 and 2.
     rows = [[2.0 + 2.0 - 0.5, 2.0 + 2.0 + 1.0], [2.0 + 3.0 - 0.2, 2.0 + 3.0 - 0.3]]
-    assert losses.pairwise(S, losses.rivals(M, Y, 2), Y, 2.0).item() == pytest.approx(sum(map(sum, rows)) / 4)
+    assert losses.pairwise(S, losses.rivals(M, Y, 2), at(S), 2.0).item() == pytest.approx(sum(map(sum, rows)) / 4)
     low = S.clone()
     low[0, 0], low[1, 3] = -50.0, -50.0
-    assert losses.pairwise(low, losses.rivals(M, Y, 2), Y, 2.0).item() == 0
+    assert losses.pairwise(low, losses.rivals(M, Y, 2), at(low), 2.0).item() == 0
 
 
 def test_topk_penalty() -> None:
     # The second highest of row 0 is 0.5, of row 1 it is 0.3.
     expected = ((0.4 + 2.0 - 0.5) ** 2 + (0.4 + 3.0 - 0.3) ** 2) / 2
-    assert losses.topk_penalty(S, Y, 0.4, 2).item() == pytest.approx(expected)
+    assert losses.topk_penalty(S, at(S), 0.4, 2).item() == pytest.approx(expected)
 
 
 @given(st.integers(1, 5), st.integers(1, 40), st.randoms(use_true_random=False))
@@ -68,8 +72,8 @@ def test_the_highest_are_those_that_sorting_finds(samples: int, items: int, rand
 
 
 def test_absolute_suppression() -> None:
-    assert losses.absolute_suppression(S, Y, 3.5).item() == pytest.approx((5.5**2 + 6.5**2) / 2)
-    assert losses.absolute_suppression(S - 100, Y, 3.5).item() == 0
+    assert losses.absolute_suppression(at(S), 3.5).item() == pytest.approx((5.5**2 + 6.5**2) / 2)
+    assert losses.absolute_suppression(at(S - 100), 3.5).item() == 0
 
 
 def test_stability_is_kl_of_main_from_side() -> None:
@@ -85,11 +89,11 @@ def test_stability_is_kl_of_main_from_side() -> None:
     "term",
     [
         lambda s: losses.positive_bce(s, Y),
-        lambda s: losses.negative_bce(s, Y),
+        lambda s: losses.negative_bce(at(s)),
         lambda s: losses.unlikelihood(log(s), Y),
-        lambda s: losses.pairwise(s, losses.rivals(M, Y, 2), Y, 2.0),
-        lambda s: losses.topk_penalty(s, Y, 0.4, 2),
-        lambda s: losses.absolute_suppression(s, Y, 3.5),
+        lambda s: losses.pairwise(s, losses.rivals(M, Y, 2), at(s), 2.0),
+        lambda s: losses.topk_penalty(s, at(s), 0.4, 2),
+        lambda s: losses.absolute_suppression(at(s), 3.5),
         lambda s: losses.stability(log(s), log(M)),
         lambda s: losses.retained_cross_entropy(log(s), Y),
         lambda s: losses.self_distillation(log(s), log(M), Y, 0.6),
@@ -132,7 +136,7 @@ def test_the_shift_is_two_sided() -> None:
 @pytest.mark.parametrize(
     "term",
     [
-        lambda s, m: losses.pairwise(s, losses.rivals(m, Y, 2), Y, 2.0),
+        lambda s, m: losses.pairwise(s, losses.rivals(m, Y, 2), at(s), 2.0),
         lambda s, m: losses.self_distillation(log(s), log(m), Y, 0.6),
         lambda s, m: losses.log_prob_shift(log(s), log(m), Y, 0.6),
     ],

@@ -1,7 +1,8 @@
 """The loss terms of dual memory, each a pure function, averaged over samples.
 
 Notation: s are the side memory's logits, m the main memory's, log_s and log_m the logarithms of their softmax, all
-[samples, items]; y⁻ a forgotten target and y⁺ a positive, both int64 [samples].
+[samples, items]; y⁻ a forgotten target and y⁺ a positive, both int64 [samples]; s⁻ = s[y⁻], [samples], which `at` makes
+once for all terms that ask for it.
 """
 
 import math
@@ -20,17 +21,17 @@ def retained_cross_entropy(log_s: Tensor, target: Tensor) -> Tensor:
 
 def positive_bce(s: Tensor, positive: Tensor) -> Tensor:
     """BCE(s[y⁺] → 1): a scalar, ≥ 0."""
-    return functional.softplus(-_at(s, positive)).mean()
+    return functional.softplus(-at(s, positive)).mean()
 
 
-def negative_bce(s: Tensor, forgotten: Tensor) -> Tensor:
-    """BCE(s[y⁻] → 0): a scalar, ≥ 0."""
-    return functional.softplus(_at(s, forgotten)).mean()
+def negative_bce(s_minus: Tensor) -> Tensor:
+    """BCE(s⁻ → 0): a scalar, ≥ 0."""
+    return functional.softplus(s_minus).mean()
 
 
 def unlikelihood(log_s: Tensor, forgotten: Tensor) -> Tensor:
     """−log(1 − exp log_s[y⁻]) (Welleck et al., ICLR 2020): a scalar, ≥ 0; finite where the probability rounds to 1."""
-    rest = -torch.expm1(_at(log_s, forgotten))
+    rest = -torch.expm1(at(log_s, forgotten))
     return -torch.log(rest.clamp_min(torch.finfo(log_s.dtype).eps)).mean()
 
 
@@ -40,20 +41,20 @@ def rivals(m: Tensor, forgotten: Tensor, k: int) -> Tensor:
     return _highest(without, min(k, m.shape[1] - 1))
 
 
-def pairwise(s: Tensor, rivals: Tensor, forgotten: Tensor, margin: float) -> Tensor:
-    """mean over the rivals k of y⁻, int64 [samples, rivals], of relu(margin + s[y⁻] − s[k]): a scalar, ≥ 0."""
-    return functional.relu(margin + _at(s, forgotten)[:, None] - s.gather(1, rivals)).mean()
+def pairwise(s: Tensor, rivals: Tensor, s_minus: Tensor, margin: float) -> Tensor:
+    """mean over the rivals k of y⁻, int64 [samples, rivals], of relu(margin + s⁻ − s[k]): a scalar, ≥ 0."""
+    return functional.relu(margin + s_minus[:, None] - s.gather(1, rivals)).mean()
 
 
-def topk_penalty(s: Tensor, forgotten: Tensor, margin: float, k: int) -> Tensor:
-    """relu(margin + s[y⁻] − s_(K))², s_(K) the K-th largest of s: a scalar, ≥ 0."""
-    kth = _at(s, _highest(s, min(k, s.shape[1]))[:, 0])
-    return functional.relu(margin + _at(s, forgotten) - kth).square().mean()
+def topk_penalty(s: Tensor, s_minus: Tensor, margin: float, k: int) -> Tensor:
+    """relu(margin + s⁻ − s_(K))², s_(K) the K-th largest of s: a scalar, ≥ 0."""
+    kth = at(s, _highest(s, min(k, s.shape[1]))[:, 0])
+    return functional.relu(margin + s_minus - kth).square().mean()
 
 
-def absolute_suppression(s: Tensor, forgotten: Tensor, margin: float) -> Tensor:
-    """relu(margin + s[y⁻])²: a scalar, ≥ 0."""
-    return functional.relu(margin + _at(s, forgotten)).square().mean()
+def absolute_suppression(s_minus: Tensor, margin: float) -> Tensor:
+    """relu(margin + s⁻)²: a scalar, ≥ 0."""
+    return functional.relu(margin + s_minus).square().mean()
 
 
 def stability(log_s: Tensor, log_m: Tensor) -> Tensor:
@@ -67,11 +68,11 @@ def self_distillation(log_s: Tensor, log_m: Tensor, forgotten: Tensor, delta: fl
     The target is what main says of everything else, with y⁻ a little less likely, and not hidden: δ is in logits (Dong
     et al., "UNDIAL", NAACL 2025, arXiv 2402.10052).
     """
-    at = forgotten[:, None]
+    column = forgotten[:, None]
     log_m = log_m.detach()
     # What y⁻ loses, all items share: p → p / (1 − p[y⁻] (1 − exp −δ)).
-    left = torch.log1p(log_m.gather(1, at).exp() * math.expm1(-delta))
-    return stability(log_s, log_m.scatter_add(1, at, torch.full_like(left, -delta)) - left)
+    left = torch.log1p(log_m.gather(1, column).exp() * math.expm1(-delta))
+    return stability(log_s, log_m.scatter_add(1, column, torch.full_like(left, -delta)) - left)
 
 
 def log_prob_shift(log_s: Tensor, log_m: Tensor, forgotten: Tensor, delta: float) -> Tensor:
@@ -80,10 +81,10 @@ def log_prob_shift(log_s: Tensor, log_m: Tensor, forgotten: Tensor, delta: float
     It pulls back whoever falls below, as well as whoever is still above. Self-distillation alone moves an unlikely y⁻
     very little: its gradient at y⁻ is the difference of two small probabilities.
     """
-    return (_at(log_s, forgotten) - _at(log_m.detach(), forgotten) + delta).square().mean()
+    return (at(log_s, forgotten) - at(log_m.detach(), forgotten) + delta).square().mean()
 
 
-def _at(values: Tensor, items: Tensor) -> Tensor:
+def at(values: Tensor, items: Tensor) -> Tensor:
     """[samples]: each sample's value at its item."""
     return values.gather(1, items[:, None]).squeeze(1)
 

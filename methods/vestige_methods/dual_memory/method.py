@@ -190,6 +190,11 @@ class _Batch:
     def __len__(self) -> int:
         return len(self.forgotten) + len(self.retained)
 
+    def halves(self, said: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The rows of forgotten samples and those of retained ones, of what is said of `frozen.heard`."""
+        forgotten, retained = said if len(said) == 2 else said[0].split([len(self.forgotten), len(self.retained)])
+        return forgotten, retained
+
 
 class _Count:
     """The operations of training: those of the first batch, by the samples of all; the last of an epoch is smaller."""
@@ -276,23 +281,24 @@ class _SideTraining:
 
     def _loss(self, batch: _Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         c = self.config
-        s_f, m_f, s_r, m_r = self._logits(batch)
+        s_f, s_r = self._side(batch)
+        m_f, m_r = self._main(batch)
         y_minus, y_plus, y_r = batch.forgotten.targets, batch.positives, batch.retained.targets
         # A term without weight costs nothing, and what several terms ask for is made once.
-        log_s_f, log_m_f, log_s_r, log_m_r = (
-            cache(partial(torch.log_softmax, logits, dim=-1)) for logits in (s_f, m_f, s_r, m_r)
-        )
+        log_s_f, log_s_r = (cache(partial(torch.log_softmax, logits, dim=-1)) for logits in (s_f, s_r))
+        log_m_f, log_m_r = (cache(partial(self._log_of_main, states)) for states in (m_f, m_r))
+        s_minus = cache(partial(losses.at, s_f, y_minus))
         forget: dict[str, tuple[float, Callable[[], torch.Tensor]]] = {
-            "negative": (c.negative_weight, lambda: losses.negative_bce(s_f, y_minus)),
+            "negative": (c.negative_weight, lambda: losses.negative_bce(s_minus())),
             "unlikelihood": (c.unlikelihood_weight, lambda: losses.unlikelihood(log_s_f(), y_minus)),
             "pairwise": (
                 c.pairwise_weight,
-                lambda: losses.pairwise(s_f, batch.frozen.rivals, y_minus, c.pairwise_margin),
+                lambda: losses.pairwise(s_f, batch.frozen.rivals, s_minus(), c.pairwise_margin),
             ),
-            "topk": (c.topk_penalty_weight, lambda: losses.topk_penalty(s_f, y_minus, c.topk_margin, c.topk_k)),
+            "topk": (c.topk_penalty_weight, lambda: losses.topk_penalty(s_f, s_minus(), c.topk_margin, c.topk_k)),
             "suppression": (
                 c.abs_suppression_weight,
-                lambda: losses.absolute_suppression(s_f, y_minus, c.abs_suppression_margin),
+                lambda: losses.absolute_suppression(s_minus(), c.abs_suppression_margin),
             ),
             "distillation": (
                 c.distill_weight,
@@ -321,23 +327,27 @@ class _SideTraining:
             loss, _ = self._loss(batch)
         loss.backward()
 
-    def _logits(self, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Logits [samples, items] of side and main, of forgotten samples and of retained ones."""
-        both = [self._answers(heard) for heard in batch.frozen.heard]
-        if len(both) == 2:
-            return (*both[0], *both[1])
-        side, main = both[0]
-        count = len(batch.forgotten)
-        return side[:count], main[:count], side[count:], main[count:]
+    def _side(self, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """The side memory's logits [samples, items] of forgotten samples and of retained ones.
 
-    def _answers(self, heard: _Heard) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits [questions, items] of side and main, which share the main memory's encoder."""
-        return self.side.answers(heard.states, heard.mask, heard.asked).float(), self._of_main(heard)
+        It shares the main memory's encoder.
+        """
+        said = [self.side.answers(heard.states, heard.mask, heard.asked).float() for heard in batch.frozen.heard]
+        return batch.halves(said)
+
+    def _main(self, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """`_Heard.main` of forgotten samples and of retained ones."""
+        return batch.halves([heard.main for heard in batch.frozen.heard])
 
     @torch.no_grad()
-    def _of_main(self, heard: _Heard) -> torch.Tensor:
-        """Logits [questions, items] of main."""
-        return (self.main.project(heard.main) if self.main.codes.single else heard.main).float()
+    def _log_of_main(self, heard: torch.Tensor) -> torch.Tensor:
+        """log_m, [samples, items], of `_Heard.main`."""
+        return torch.log_softmax(self._of_main(heard), dim=-1)
+
+    @torch.no_grad()
+    def _of_main(self, heard: torch.Tensor) -> torch.Tensor:
+        """The main memory's logits [samples, items], of `_Heard.main`."""
+        return (self.main.project(heard) if self.main.codes.single else heard).float()
 
     @torch.no_grad()
     def frozen(self, forgotten: Transitions, retained: Transitions) -> _Frozen:
@@ -348,7 +358,7 @@ class _SideTraining:
             heard = [self._hear(asked) for asked in (together if self.whole else [forgotten.inputs, retained.inputs])]
             rivals = forgotten.targets.new_empty((len(forgotten), 0))
             if self.config.pairwise_weight:
-                main = self._of_main(heard[0])[: len(forgotten)]
+                main = self._of_main(heard[0].main[: len(forgotten)])
                 rivals = losses.rivals(main, forgotten.targets, self.config.hard_neg_k)
             return _Frozen(tuple(heard), rivals)
 

@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn import functional
 
 from vestige.configs import Config
 from vestige.data.sequences import Sequences, offsets_of
@@ -49,7 +50,15 @@ class Router(nn.Module):
 
     def forward(self, activations: torch.Tensor) -> torch.Tensor:
         """Logits [queries] of p(forget), from [queries, features]."""
-        out: torch.Tensor = self.layers((activations - self.mean) / self.scale)
+        return self.judge(self.standardised(activations))
+
+    def standardised(self, activations: torch.Tensor) -> torch.Tensor:
+        """[queries, features] with the mean 0 and the deviation 1 of what it was trained on."""
+        return (activations - self.mean) / self.scale
+
+    def judge(self, standardised: torch.Tensor) -> torch.Tensor:
+        """Logits [queries] of p(forget)."""
+        out: torch.Tensor = self.layers(standardised)
         return out.squeeze(-1)
 
 
@@ -170,20 +179,22 @@ def train_router(
         router.parameters(), lr=config.router_lr, weight_decay=config.router_weight_decay, fused=True
     )
     positive = label[train].mean().clamp(1e-3, 1 - 1e-3)
-    criterion = nn.BCEWithLogitsLoss(pos_weight=(1 - positive) / positive)
+    weight = torch.where(label > 0, (1 - positive) / positive, torch.ones_like(positive))
     shuffle = torch.Generator().manual_seed(seed)
     router.train()
+    seen = router.standardised(features)
     for _ in range(config.router_epochs):
         order = train[torch.randperm(len(train), generator=shuffle).to(device)]
         for rows in order.split(config.router_batch_size):
-            loss = criterion(router(features[rows]), label[rows])
+            x, y, w = (each.index_select(0, rows) for each in (seen, label, weight))
+            loss = functional.binary_cross_entropy_with_logits(router.judge(x), y, w)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
     router.eval()
     held = np.flatnonzero(histories.held_out)
     with torch.inference_mode():
-        probability = torch.sigmoid(router(features[torch.from_numpy(held).to(device)])).cpu().numpy()
+        probability = torch.sigmoid(router.judge(seen[torch.from_numpy(held).to(device)])).cpu().numpy()
     report = choose_threshold(probability, histories.forget[held], histories.weight[held], config.target_precision)
     return router, report
 
