@@ -181,6 +181,7 @@ def test_the_tables_say_how_a_row_was_tuned_and_others_say_nothing(tmp_path: Pat
     (kept,) = about["tuned"]
     assert (kept["trials"], kept["failed"], kept["default"], kept["chosen"]) == (3, 1, 0.4, 0.7)
     assert kept["settings"]["beta"] == 3.0 and kept["set"] == ["beta"]
+    assert kept["versions"] == ["1", NPO.version]
     made = results({"npo": {"hit@10/retain": (0.2, 0.01)}, "do_nothing": {"hit@10/retain": (0.2, 0.01)}})
     made.about["tuned"] = about["tuned"]  # type: ignore[index]
     text = markdown(made)
@@ -188,6 +189,8 @@ def test_the_tables_say_how_a_row_was_tuned_and_others_say_nothing(tmp_path: Pat
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[:7] == ["npo", "3 (1 failed)", "6.0", "0.50", "0.4000", "0.7000", "1"]
     assert cells[7] == "learning_rate 0.0002, beta 3, retain_weight 2, steps 120; set by the board: beta"
+    made.about["tuned"] = [{**about["tuned"][0], "versions": ["1", "3"]}]  # type: ignore[index]
+    assert "set by the board: beta; tuned as version 1, run as 3" in markdown(made)
     assert text.index("Change against base") < text.index("How rows were tuned") < text.index("How to read this")
     assert "tuned" not in about_of(boards.load("smoke", PLUGINS), ())
     del made.about["tuned"]  # type: ignore[attr-defined]
@@ -203,7 +206,7 @@ def test_a_study_is_told_in_a_table_and_sentences(tmp_path: Path) -> None:
     assert summary(study) == [
         "trial 2: method_error: FloatingPointError: nan",
         "npo: trial 1 scores 0.7000, its own settings 0.4000.",
-        "The trials took 6.0 s, one retraining 12.0 s (0.50 of it); seed 1.",
+        "The trials took 6.0 s, retraining 12.0 s (0.50 of it); seed 1.",
     ]
 
 

@@ -174,12 +174,17 @@ def read(file: Path) -> Study:
 
 def same_settings(study: Described, spec: Spec, config: Config) -> bool:
     """Whether a study's plugin is set as `config` is; a setting that the study does not know yet had its default."""
-    own = describe_portably(spec, config)
+    own, default = describe_portably(spec, config), defaults(spec)
+    return study.name == own.name and {**default, **study.config} == {**default, **own.config}
+
+
+def defaults(spec: Spec) -> dict[str, Any]:
+    """What a plugin's settings are unless somebody says otherwise; those that must be said are not among them."""
     optional = {name: field for name, field in spec.config.model_fields.items() if not field.is_required()}
-    defaults = to_jsonable_python(
+    values: dict[str, Any] = to_jsonable_python(
         {name: field.get_default(call_default_factory=True) for name, field in optional.items()}
     )
-    return study.name == own.name and {**defaults, **study.config} == {**defaults, **own.config}
+    return values
 
 
 def same_table(study: Mapping[str, Any], table: pydantic.BaseModel) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vestige.pipeline.board import ChosenMethod
-from vestige.pipeline.study import Study, Trial, describe_portably
+from vestige.pipeline.study import Study, Trial, defaults, describe_portably
 from vestige.results.pooling import Results
 from vestige.search import Scalar
 
@@ -33,9 +33,10 @@ def summary(study: Study) -> list[str]:
             f"{study.name}: trial {best.number} scores {_score(best.score)}, its own settings {_default(own)}."
         )
     ratio = f" ({study.seconds / study.retrain_seconds:.2f} of it)" if study.retrain_seconds > 0 else ""
+    plural = "s" if len(study.seeds) > 1 else ""
     lines.append(
-        f"The trials took {study.seconds:.1f} s, one retraining {study.retrain_seconds:.1f} s{ratio}; "
-        f"seed{'s' if len(study.seeds) > 1 else ''} {', '.join(map(str, study.seeds))}."
+        f"The trials took {study.seconds:.1f} s, retraining {study.retrain_seconds:.1f} s{ratio}; "
+        f"seed{plural} {', '.join(map(str, study.seeds))}."
     )
     return lines
 
@@ -43,14 +44,14 @@ def summary(study: Study) -> list[str]:
 def about_study(method: ChosenMethod) -> dict[str, Any]:
     """What `board.json` keeps of the study of a row; `settings` are those that the row has, whoever said them.
 
-    `set` are the settings that the board itself gives another value than the study, or than its trials stood on.
+    `set` are the settings that the board itself gives another value than the study, or than its trials stood on;
+    `versions` those of the method, when it was tuned and now.
     """
     study = method.study
     assert study is not None and study.chosen is not None
     config = method.config.model_dump(mode="json")
     settings = {name: config[name] for name in study.settings}
-    defaults = describe_portably(method.spec, method.spec.config()).config
-    stood = {**defaults, **study.method.config, **study.settings}
+    stood = {**defaults(method.spec), **study.method.config, **study.settings}
     own = describe_portably(method.spec, method.config).config
     return {
         "label": method.label,
@@ -62,7 +63,8 @@ def about_study(method: ChosenMethod) -> dict[str, Any]:
         "default": study.trials[0].score,
         "chosen": study.chosen.score,
         "settings": settings,
-        "set": [name for name, value in own.items() if value != stood[name]],
+        "set": [name for name, value in own.items() if value != stood.get(name)],
+        "versions": [study.method.version, method.spec.version],
     }
 
 
@@ -71,7 +73,7 @@ TUNED_HEADERS = ("", "trials", "seconds", "× retrain", "own settings", "chosen 
 TUNED_TEXT = (
     "Settings chosen on seeds that are not the board's, by the harmonic mean of fidelity and of utility on validation "
     "items, here for the row's or the method's own settings and for the chosen ones. What the trials took is no part "
-    "of the cost above."
+    "of the cost above; × retrain is what retraining on the study's own seeds took when it was made."
 )
 
 
@@ -86,10 +88,16 @@ def tuned_rows(results: Results) -> tuple[tuple[str, ...], ...]:
             "failed" if one["default"] is None else _score(one["default"]),
             _score(one["chosen"]),
             ", ".join(map(str, one["seeds"])),
-            settings_text(one["settings"]) + (f"; set by the board: {', '.join(one['set'])}" if one["set"] else ""),
+            settings_text(one["settings"])
+            + (f"; set by the board: {', '.join(one['set'])}" if one["set"] else "")
+            + _of_another_version(*one.get("versions", ("", ""))),
         )
         for one in results.about.get("tuned", [])
     )
+
+
+def _of_another_version(tuned: str, run: str) -> str:
+    return f"; tuned as version {tuned}, run as {run}" if tuned != run else ""
 
 
 def settings_text(settings: Mapping[str, Scalar]) -> str:
