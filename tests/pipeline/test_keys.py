@@ -48,6 +48,26 @@ def test_an_edit_changes_the_digest_of_who_uses_it_only(tmp_path: Path, monkeypa
     sys.modules.pop("digested_package", None)
 
 
+def test_a_method_is_followed_into_what_trains_recommenders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its update is made with these gradients; the rest of the core has stages with versions of their own."""
+    (tmp_path / "digested_alone.py").write_text(
+        "from vestige.recommenders import gradients\nfrom vestige.data.sequences import Sequences\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = digest("digested_alone:X")
+    read = Path.read_bytes
+
+    def edited(name: str) -> str:
+        """The digest after somebody has edited the file of this name."""
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_bytes", lambda file: read(file) + (b"\n#" if file.name == name else b""))
+            return digest("digested_alone:X")
+
+    assert edited("gradients.py") != before
+    assert edited("contract.py") != before  # which gradients.py imports
+    assert edited("sequences.py") == edited("popularity.py") == before
+
+
 def test_built_in_methods_have_digests_of_their_own() -> None:
     names = ("do_nothing", "retrain", "finetune", "dual_memory")
     assert len({digest(f"vestige_methods.{name}:X") for name in names}) == len(names)

@@ -34,9 +34,10 @@ def library_versions() -> dict[str, str]:
 def source_digest(spec: Spec) -> str:
     """A digest of the sources that a plugin's factory is made of.
 
-    These are the factory's module (all of its package, where it is one) and whatever of the same top-level package it
-    imports, followed through. So an edited method meets no stale result, and its neighbours keep theirs. The core
-    itself is not followed: its stages carry versions of their own.
+    These are the factory's module (all of its package, where it is one) and whatever it imports of the same top-level
+    package and of `vestige.recommenders`, whose gradients and training loops methods are made with, followed through.
+    So an edited method meets no stale result, and its neighbours keep theirs. The rest of the core is not followed: its
+    stages carry versions of their own.
     """
     files = sorted(set(_sources(spec.factory.partition(":")[0], set())))
     digest = hashlib.sha256()
@@ -79,9 +80,8 @@ def _sources(module: str, seen: set[str]) -> Iterator[tuple[str, Path]]:
     if top == "vestige" and not module.startswith("vestige.recommenders"):
         return
     for name in _imports(file, module, is_package):
-        if name == "vestige" or not _same_package(name, top):
-            continue
-        yield from _sources(name, seen)
+        if _followed(name, top):
+            yield from _sources(name, seen)
 
 
 def _file(module: str) -> Path | None:
@@ -97,10 +97,11 @@ def _file(module: str) -> Path | None:
     return next((file for file in candidates if file.is_file()), None)
 
 
-def _same_package(name: str, top: str) -> bool:
-    if top == "vestige":
-        return name.startswith("vestige.recommenders.")
-    return name == top or name.startswith(f"{top}.")
+def _followed(name: str, top: str) -> bool:
+    """Whether what a module of the top-level package `top` imports is part of what it makes."""
+    if name.startswith("vestige.recommenders."):
+        return True
+    return top != "vestige" and (name == top or name.startswith(f"{top}."))
 
 
 def _imports(file: Path, module: str, is_package: bool) -> list[str]:
