@@ -55,6 +55,21 @@ def test_a_product_of_matrices_takes_what_it_takes_and_the_rest_is_named() -> No
     assert found.count == 2 * 6 * 4 * 5 and found.uncounted == ()
 
 
+def test_fused_attention_takes_its_products_of_matrices() -> None:
+    """Two forward, and five backward, since what the scores were is calculated again."""
+    asked, keys, values = (torch.ones(2, 3, 5, 4, requires_grad=True) for _ in range(3))
+
+    def attention() -> torch.Tensor:
+        return functional.scaled_dot_product_attention(asked, keys, values, is_causal=True)
+
+    product = 2 * 2 * 3 * 5 * 5 * 4
+    with torch.inference_mode():
+        found = count_flops(attention)
+    assert found.count == 2 * product and found.uncounted == ()
+    found = count_flops(lambda: attention().sum().backward())
+    assert found.count == 7 * product and not [name for name in found.uncounted if "attention" in name]
+
+
 def test_results_are_those_that_are_not_counted() -> None:
     found = []
     count_flops(lambda: found.append(t5().score(ROWS)))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
@@ -22,6 +23,9 @@ class Flops:
 
 def count_flops(work: Callable[[], object]) -> Flops:
     """Floating-point operations of `work`, which is run once, by the formulas of `torch.utils.flop_counter`.
+
+    Fused attention on a processor, which has none there, takes what it takes on a GPU: whole products of matrices, also
+    where it is causal and half of them are left out.
 
     The count is that of torch's `FlopCounterMode`, which tries to take every operator apart, once a call, and follows
     the modules; that took longer than what was to be measured.
@@ -61,7 +65,14 @@ class _Counter(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0.0
         self.uncounted: set[str] = set()
-        self._formulas = flop_registry
+        aten = torch.ops.aten
+        self._formulas = {
+            **flop_registry,
+            aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[aten._scaled_dot_product_flash_attention],
+            aten._scaled_dot_product_flash_attention_for_cpu_backward: flop_registry[
+                aten._scaled_dot_product_flash_attention_backward
+            ],
+        }
         self._composite: dict[Any, bool] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
