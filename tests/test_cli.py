@@ -454,6 +454,40 @@ def test_third_party_attacks_and_observers_are_heard(finished: tuple[Path, Path,
     assert "never" not in set(table.metric)
 
 
+METRICS = """
+import vestige
+from vestige.specs import MetricSpec
+
+@vestige.hookimpl
+def vestige_metrics():
+    return [MetricSpec(name='picky', version='1', summary='', factory='picky:Picky', measures=('picky',))]
+
+class Picky:
+    def __init__(self, config): pass
+
+    def measure(self, context):
+        if context.row == 'control': raise KeyError('not of this one')
+        return []
+"""
+
+
+def test_a_metric_that_raises_is_named_and_costs_the_rows_it_raised_on(
+    finished: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    """A row that only some metrics saw could not be compared; the others are whole."""
+    _, _, cache = finished
+    site = plugin_package(tmp_path / "site", "picky", METRICS)
+    board = tmp_path / "tiny"
+    board.mkdir()
+    (board / "board.toml").write_text(FULL + '\n[metrics]\nnames = ["ranking", "picky"]\n')
+    done = run(board, tmp_path / "out", cache, python_path=site)
+    assert done.returncode == 1, done.stderr
+    rows = pd.read_csv(tmp_path / "out" / "results.csv").drop_duplicates("label").set_index("label")
+    assert rows.loc["control", "status"] == "measure_error"
+    assert "the metric 'picky' raised KeyError: 'not of this one'" in rows.loc["control", "note"]
+    assert set(rows.status.drop("control")) == {"ok"}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from vestige.errors import VestigeError
 from vestige.measuring.attacks import Target
+from vestige.pipeline.resources import out_of_memory
 from vestige.pipeline.stages import Workbench
 from vestige.pipeline.store import Store
 from vestige.plugins import load
@@ -50,3 +52,9 @@ def test_what_an_attack_raises_is_kept_as_its_sentence(tmp_path: Path, monkeypat
     store, attack = attacked(tmp_path, monkeypatch, ValueError("no\nstates"))
     attack()
     assert store.require("attack", "key").meta["failed"] == "ValueError: no states"
+
+
+def test_memory_that_ran_out_is_seen_through_a_sentence_about_it() -> None:
+    told = VestigeError("the metric 'large' raised MemoryError: ")
+    told.__cause__ = MemoryError()
+    assert out_of_memory(told) and not out_of_memory(VestigeError("the metric 'large' raised KeyError: 1"))

@@ -141,7 +141,7 @@ class Context:
 
     Attributes:
         data, split, views: Who and what is asked.
-        row: The method's name, or the role's for reference rows.
+        row: `method`, whichever it is; of a row that must not win its method's name, of a reference row its role's.
         subject: The model that is judged.
         swapped: The same method in the world where F and T changed places; None where the board has no swap.
         roles: The reference models by role: base, gold, control, popularity, and those the board asks for.

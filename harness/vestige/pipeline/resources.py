@@ -14,9 +14,10 @@ def reset_peak() -> None:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out; torch says it in several ways."""
+    """Whether an exception, or what it was raised from, says that memory ran out; torch says it in several ways."""
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return named or "can't allocate memory" in str(error)
+    cause = error.__cause__
+    return named or "can't allocate memory" in str(error) or (cause is not None and out_of_memory(cause))
 
 
 def peak_bytes() -> int:

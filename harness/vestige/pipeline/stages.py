@@ -194,8 +194,14 @@ class Workbench:
         measurements: list[tuple[str, Measurement]] = []
         for number, described in enumerate(payload["metrics"]):
             progress(number / len(payload["metrics"]), described["name"])
-            metric = self._plugin(described)
-            measurements += [(described["name"], measurement) for measurement in metric.measure(context)]
+            name, metric = described["name"], self._plugin(described)
+            try:
+                measurements += [(name, measurement) for measurement in metric.measure(context)]
+            except VestigeError:
+                raise
+            except Exception as error:  # whose fault it is; a row that only some metrics saw would not be comparable
+                text = " ".join(str(error).split())
+                raise VestigeError(f"the metric {name!r} raised {type(error).__name__}: {text}") from error
         save_measurements(measurements, folder)
         unlearned = payload["subject"]["stage"] == "unlearn"
         meta = self.store.require("unlearn", payload["subject"]["key"]).meta if unlearned else {"notes": {}}
