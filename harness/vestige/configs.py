@@ -18,14 +18,17 @@ class Config(pydantic.BaseModel):
     Attributes:
         files: Settings whose value may be a file or a folder. A result depends on what lies there, and not on where it
             lies; a record keeps its name alone.
+        words: Values of theirs that are none, whatever lies about by these names.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     files: ClassVar[tuple[str, ...]] = ()
+    words: ClassVar[tuple[str, ...]] = ()
 
     def places(self) -> dict[str, Path]:
         """Those of `files` that are there."""
-        named = {name: Path(str(getattr(self, name))).expanduser() for name in type(self).files}
+        said = {name: str(getattr(self, name)) for name in type(self).files}
+        named = {name: Path(value).expanduser() for name, value in said.items() if value not in type(self).words}
         return {name: place for name, place in named.items() if place.exists()}
 
 

@@ -147,6 +147,17 @@ def test_paths_are_relative_to_the_board_that_names_them(tmp_path: Path) -> None
     assert (other.config.request.file, other.config.request.fraction) == (None, 0.1)
 
 
+def test_a_folder_beside_the_board_called_as_a_setting_is_not_meant_by_it(tmp_path: Path) -> None:
+    for name in ("scratch", "random", "own"):
+        (tmp_path / name).mkdir()
+    words = TINY.replace('name = "t5"', 'name = "t5"\ninit = "scratch"\nitems = "random"')
+    config = load(tmp_path, words).recommender.config
+    assert (config.init, config.items) == ("scratch", "random")
+    own = TINY.replace('name = "t5"', 'name = "t5"\ninit = "own"')
+    own = re.sub(r"(d_model|d_ff|layers|heads) = .*\n", "", own)
+    assert Path(load(tmp_path, own).recommender.config.init) == tmp_path / "own"
+
+
 def test_explicit_values_win_over_a_preset(tmp_path: Path) -> None:
     text = TINY + '\n[[method]]\nname = "dual_memory"\npreset = "published"\nbeta_weight = 7\nlabel = "mine"\n'
     mine = load(tmp_path / "b", text).methods[-1]

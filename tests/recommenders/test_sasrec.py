@@ -103,12 +103,32 @@ def test_it_comes_back_from_its_files(tmp_path: Path) -> None:
     again = SASRec.load(tmp_path, TINY, CATALOGUE, "cpu")
     assert np.array_equal(again.score(histories), MODEL.score(histories))
     with pytest.raises(InputError, match="no weights of this model and catalogue"):
-        SASRec.load(tmp_path, TINY, Catalogue(("1", "2")), "cpu")
+        SASRec.load(tmp_path, TINY.model_copy(update={"d_model": 8}), CATALOGUE, "cpu")
+    for other in (Catalogue(("1", "2")), Catalogue(CATALOGUE.item_ids[::-1])):
+        with pytest.raises(InputError, match="trained on another catalogue"):
+            SASRec.load(tmp_path, TINY, other, "cpu")
+    file = tmp_path / "model.safetensors"
+    whole = file.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"no weights", b""):
+        file.write_bytes(damaged)
+        with pytest.raises(InputError, match="the weights cannot be read"):
+            SASRec.load(tmp_path, TINY, CATALOGUE, "cpu")
+    file.unlink()
+    with pytest.raises(InputError, match="the weights cannot be read"):
+        SASRec.load(tmp_path, TINY, CATALOGUE, "cpu")
 
 
-def test_amp_trains_and_answers() -> None:
+def test_amp_trains_and_its_scores_are_not_rounded() -> None:
+    """In bfloat16 many of them would be equal, and a rank what ties are broken by."""
     model = trained(TINY.model_copy(update={"amp": True, "passes": 5}))
-    assert np.isfinite(model.score(sequences([[1, 2]]))).all()
+    scores = model.score(cycles())
+    assert np.isfinite(scores).all()
+    full = trained(TINY.model_copy(update={"passes": 5}))
+    assert not np.array_equal(scores, full.score(cycles()))  # it was trained otherwise
+    full.module.load_state_dict(model.module.state_dict())
+    assert np.array_equal(scores, full.score(cycles()))
+    rows, rng = cycles(), np.random.default_rng
+    assert model.loss(rows, rng(0)).item() != full.loss(rows, rng(0)).item()  # the loss is that of training
 
 
 def test_bad_input_is_a_sentence() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
@@ -308,6 +309,12 @@ def pickled(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
 
+def with_an_adapter(folder: Path) -> None:
+    """As PEFT writes it; transformers would load it unasked, and leave nothing to train."""
+    module = T5ForConditionalGeneration.from_pretrained(folder)
+    get_peft_model(module, LoraConfig(target_modules=["q"])).save_pretrained(folder)
+
+
 def no_config(folder: Path) -> None:
     (folder / "config.json").unlink()
 
@@ -324,6 +331,7 @@ def no_config(folder: Path) -> None:
         (more_layers, "the weights are not complete: '.*' is missing"),
         (larger_tokenizer, "the tokenizer has .* tokens, and the weights only"),
         (pickled, "no weights as safetensors"),
+        (with_an_adapter, "an adapter lies beside the weights"),
         (no_config, "this is no checkpoint"),
     ],
 )
@@ -348,6 +356,15 @@ def test_code_of_a_checkpoint_is_never_run(pretrained: Path, tmp_path: Path) -> 
         (folder / name).write_text(json.dumps({**settings, "auto_map": {key: own, "AutoConfig": "own.Own"}}))
     T5Recommender(config_for(folder), CATALOGUE).score(HISTORIES)
     assert not (tmp_path / "was_run").exists()
+
+
+def test_a_folder_called_as_a_setting_is_not_meant_by_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A `scratch` is in many a home; a training must not be another one for what lies in it."""
+    for name in ("scratch", "tokens"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert T5RecommenderConfig().places() == {} == T5RecommenderConfig(init="scratch", items="tokens").places()
+    assert T5RecommenderConfig(init="./scratch").places() == {"init": Path("scratch")}
 
 
 def test_a_name_that_leads_nowhere_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -158,3 +158,14 @@ def test_operations_are_counted_without_changing_what_is_learned(
     exact, same = trained(of, 1)
     assert exact == trained(of, 2)[0] != sparse
     assert all(torch.equal(weights[name], same[name]) for name in weights)
+
+
+def test_a_smaller_last_batch_is_counted_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 33 sequences in batches of 32 the second has one, and only full ones come to be counted."""
+    shape = {"d_model": 8, "d_ff": 8, "layers": 1, "heads": 2, "batch_size": 32, "passes": 4}
+    flops = []
+    for counted in (250, 1):
+        monkeypatch.setattr(training, "COUNTED", counted)
+        model = SASRec(SASRecConfig(**shape), Catalogue(tuple(map(str, range(300)))))  # type: ignore[arg-type]
+        flops.append(model.fit(sequences([[1, 2, 3, 4]] * 33), 0, silent).flops)
+    assert flops[0] == pytest.approx(flops[1], rel=0.05)

@@ -19,6 +19,7 @@ from vestige.pipeline import study as studies
 from vestige.pipeline.own import OWN_ROWS, row_label
 from vestige.pipeline.study import Study
 from vestige.plugins import Plugins
+from vestige.recommenders.t5_config import WORDS
 from vestige.specs import AttackSpec, DatasetSpec, MethodSpec, MetricSpec, RecommenderSpec, Spec
 
 FILE = "board.toml"
@@ -350,7 +351,7 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     for table, key in (("recommender", "init"), ("recommender", "items"), ("shadows", "init"), ("shadows", "items")):
         # These may be words as well, such as the name of an index; so only what lies there is a path.
         place = values[table].get(key) if isinstance(values.get(table), dict) else None
-        if isinstance(place, str) and _there(file.parent / home(place)):
+        if isinstance(place, str) and place not in WORDS and _there(file.parent / home(place)):
             values[table][key] = str(file.parent / home(place))
     for table in values["method"] if isinstance(values.get("method"), list) else ():
         if isinstance(table, dict) and isinstance(table.get("tuned"), str):

@@ -23,6 +23,9 @@ from vestige.recommenders.contract import Unfinished
 
 FILE = "training.safetensors"
 
+FORMAT = 2
+"""Of what is written; a file of another one is not read."""
+
 SHARE = 0.02
 """Writing takes at most this share of the time: where it is slow, it is done less often."""
 
@@ -37,7 +40,8 @@ class Standing:
         at: The next place in it.
         done: Steps.
         losses: Of every step.
-        counts: Floating-point operations of the steps that were counted.
+        windows: In these steps.
+        counts: Floating-point operations a window, of the steps that were counted.
         uncounted: Operators that have no formula.
         seconds: Spent before this process.
     """
@@ -46,6 +50,7 @@ class Standing:
     order: IntArray
     at: int = 0
     done: int = 0
+    windows: int = 0
     losses: list[float] = field(default_factory=list)
     counts: list[float] = field(default_factory=list)
     uncounted: tuple[str, ...] = ()
@@ -85,7 +90,8 @@ class Bookmark:
         standing.rng.bit_generator.state = about["rng"]
         standing.order = tensors["order"].numpy()
         standing.losses = tensors["losses"].tolist()
-        standing.at, standing.done, standing.counts = about["at"], about["done"], about["counts"]
+        standing.at, standing.done, standing.windows = about["at"], about["done"], about["windows"]
+        standing.counts = about["counts"]
         standing.uncounted, standing.seconds = tuple(about["uncounted"]), about["seconds"]
 
     def due(self) -> bool:
@@ -110,6 +116,7 @@ class Bookmark:
             "rng": standing.rng.bit_generator.state,
             "at": standing.at,
             "done": standing.done,
+            "windows": standing.windows,
             "counts": standing.counts,
             "uncounted": standing.uncounted,
             "seconds": standing.seconds + begun - self._begun,
@@ -146,7 +153,7 @@ class Bookmark:
 def identity_of(unfinished: Unfinished, module: torch.nn.Module, settings: str, rows: Sequences, seed: int) -> str:
     """SHA-256 of what a training is determined by, on one machine, before its first step."""
     device = str(next(module.parameters()).device)
-    said = [unfinished.training, settings, seed, device, torch.get_num_threads(), torch.__version__]
+    said = [FORMAT, unfinished.training, settings, seed, device, torch.get_num_threads(), torch.__version__]
     digest = hashlib.sha256(json.dumps(said).encode())
     for name, weight in _weights(module):
         digest.update(name.encode() + weight.detach().float().cpu().numpy().tobytes())

@@ -9,12 +9,14 @@ the next item with one sampled negative; with the cross-entropy of all items the
 (Klenitskiy and Vasilev, "Turning Dross Into Gold Loss", RecSys 2023, arXiv 2309.07602).
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -31,6 +33,8 @@ from vestige.recommenders.training import Training, descend
 from vestige.recommenders.windows import draw_windows
 
 WEIGHTS = "model.safetensors"
+
+CATALOGUE = "catalogue_sha256"
 
 
 @dataclass(frozen=True)
@@ -165,14 +169,18 @@ class SASRec:
         return Transitions(Asked(tokens, row, last), self._tensor(queries.targets), row)
 
     def logits(self, transitions: Transitions) -> torch.Tensor:
-        """[transitions, items], differentiable; their log-softmax is what `score` gives."""
+        """[transitions, items], differentiable; their log-softmax is what `score` gives.
+
+        With `amp`, to within the rounding of bfloat16, as in training.
+        """
         asked: Asked = transitions.inputs
         with autocast(self.device, self.config.amp):
             return self.module.project(self.module(asked.tokens)[asked.row, asked.position]).float()
 
     def loss(self, sequences: Sequences, rng: np.random.Generator) -> torch.Tensor:
         """The mean cross-entropy, in nats a position, of one random window of every sequence."""
-        return self.batch_loss(self.batch(sequences, rng))
+        with autocast(self.device, self.config.amp):
+            return self.batch_loss(self.batch(sequences, rng))
 
     def batch_loss(self, batch: Windows) -> torch.Tensor:
         """The mean cross-entropy of a batch, in nats a position."""
@@ -201,10 +209,9 @@ class SASRec:
         """float32 [queries, items]: log-softmax over the whole catalogue, nothing masked."""
         out = np.empty((len(histories), len(self.catalogue)), dtype=np.float32)
         for rows in self.scoring_batches(len(histories)):
-            with autocast(self.device, self.config.amp):
-                states, last = self._answers(histories.take(rows))
-                logits = self.module.project(states[torch.arange(len(rows)), last])
-            out[rows] = torch.log_softmax(logits.float(), dim=-1).cpu().numpy()
+            states, last = self._answers(histories.take(rows))
+            logits = self.module.project(states[torch.arange(len(rows)), last])
+            out[rows] = torch.log_softmax(logits, dim=-1).cpu().numpy()
         return out
 
     @torch.inference_mode()
@@ -243,24 +250,31 @@ class SASRec:
     # -- files ------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
-        """Writes the weights as safetensors."""
+        """Writes the weights as safetensors, with a checksum of the catalogue whose rows they are."""
         state = {name: value.contiguous().cpu() for name, value in self.module.state_dict().items()}
-        save_file(state, folder / WEIGHTS)
+        save_file(state, folder / WEIGHTS, {CATALOGUE: _checksum(self.catalogue)})
 
     @classmethod
     def load(cls, folder: Path, config: SASRecConfig, catalogue: Catalogue, device: str) -> "SASRec":
         """Reads what `save` wrote.
 
         Raises:
-            InputError: The weights are of another shape or catalogue.
+            InputError: There are no weights, they are damaged, or of another shape or catalogue.
         """
         model = cls(config, catalogue, device)
+        file = folder / WEIGHTS
         try:
-            model.module.load_state_dict(load_file(folder / WEIGHTS, device=model.device))
+            with safe_open(file, framework="pt") as held:
+                told = (held.metadata() or {}).get(CATALOGUE)
+            weights = load_file(file, device=model.device)
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{file}: the weights cannot be read ({' '.join(str(error).split())[:200]}).") from error
+        if told not in (None, _checksum(catalogue)):
+            raise InputError(f"{file}: these weights were trained on another catalogue; take ones of this dataset.")
+        try:
+            model.module.load_state_dict(weights)
         except RuntimeError as error:
-            raise InputError(
-                f"{folder / WEIGHTS}: these are no weights of this model and catalogue ({error})."
-            ) from None
+            raise InputError(f"{file}: these are no weights of this model and catalogue ({error}).") from None
         return model
 
     # -- inside -----------------------------------------------------------------------------------------------
@@ -276,3 +290,8 @@ class SASRec:
 
     def _tensor(self, array: IntArray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.int64)).to(self.device)
+
+
+def _checksum(catalogue: Catalogue) -> str:
+    """SHA-256 of the items' names in their order."""
+    return hashlib.sha256("\n".join(catalogue.item_ids).encode()).hexdigest()

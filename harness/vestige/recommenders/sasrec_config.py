@@ -17,7 +17,7 @@ class SASRecConfig(Config):
         window: Items that the model looks back on; a longer history is cut to its last `window`.
         batch_size, learning_rate, weight_decay, clip: AdamW with linear warm-up and decay, gradients clipped.
         score_batch_size: Queries scored at once.
-        amp: bfloat16 autocast.
+        amp: bfloat16 autocast in training; scores are computed in full precision, or many of them would be equal.
     """
 
     d_model: int = pydantic.Field(64, ge=4)

@@ -14,6 +14,9 @@ SCRATCH = "scratch"
 
 INDEXES = ("tokens", "sequential", "random", "collaborative")
 
+WORDS = (SCRATCH, *INDEXES)
+"""Values of `init` and `items` that are no place."""
+
 SHAPE = ("d_model", "d_ff", "layers", "heads")
 
 LATER = ("init", "items", "prompt", "beams", "coverage")
@@ -40,13 +43,14 @@ class T5RecommenderConfig(Config):
             sequence that fits into a window is one in any case.
         window, context: Items the decoder predicts, and items before them that the encoder reads.
         recent: The last items of a history that go into the decoder when it is scored; with `window` 1 and `recent` 0
-            the encoder reads all of it and the decoder says one item.
+            the encoder reads the last `context` of it and the decoder says one item.
         batch_size, learning_rate, weight_decay, clip: AdamW with linear warm-up and decay, gradients clipped.
         score_batch_size: Queries scored at once.
-        amp: bfloat16 autocast.
+        amp: bfloat16 autocast in training; scores are computed in full precision, or many of them would be equal.
     """
 
     files: ClassVar[tuple[str, ...]] = ("init", "items")
+    words: ClassVar[tuple[str, ...]] = WORDS
 
     init: str = pydantic.Field(SCRATCH, min_length=1)
     items: str = pydantic.Field("tokens", min_length=1)

@@ -18,7 +18,7 @@ from vestige.recommenders.torch_tools import autocast, deterministic, step, warm
 from vestige.recommenders.windows import Coverage, draw_pass, windows_a_pass
 
 COUNTED = 250
-"""Of so many steps the operations of one are counted: batches differ in how many positions have a target."""
+"""Of so many steps one has its operations counted, a window: batches differ in size and in positions with a target."""
 
 BatchT = TypeVar("BatchT")
 
@@ -101,7 +101,7 @@ def descend(
         if now.done % COUNTED == 0:
             with torch.random.fork_rng():
                 counted = count_flops(partial(_forward_backward, model, batch))
-            now.counts.append(counted.count)
+            now.counts.append(counted.count / len(rows))
             now.uncounted = now.uncounted or counted.uncounted
             model.module.zero_grad(set_to_none=True)
         for group in optimizer.param_groups:
@@ -109,14 +109,14 @@ def descend(
         with autocast(model.device, how.amp):
             loss = model.batch_loss(batch)
         now.losses.append(step(optimizer, loss, parameters, how.clip))
-        now.at, now.done = now.at + how.batch_size, now.done + 1
+        now.at, now.done, now.windows = now.at + how.batch_size, now.done + 1, now.windows + len(rows)
         if bookmark and bookmark.due():
             bookmark.write(model.module, optimizer, now)
         if now.done % 20 == 1:
             progress(now.done / steps, f"loss {now.losses[-1]:.3f}")
     model.module.eval()
     last = float(np.mean(now.losses[-per_pass:]))
-    return FitReport(passes, steps, last, steps * float(np.mean(now.counts)), now.uncounted, now.seconds)
+    return FitReport(passes, steps, last, now.windows * float(np.mean(now.counts)), now.uncounted, now.seconds)
 
 
 def _forward_backward(model: Teachable[BatchT], batch: BatchT) -> None:

@@ -16,7 +16,6 @@ from vestige.data.sequences import Sequences
 from vestige.errors import InputError
 from vestige.recommenders.contract import FloatArray, Parts
 from vestige.recommenders.t5 import T5Recommender
-from vestige.recommenders.torch_tools import autocast
 from vestige_methods.dual_memory import router as routing
 
 ADAPTER, ABOUT = "adapter", "dual_memory.json"
@@ -85,17 +84,14 @@ class DualMemoryModel:
         out = np.empty((len(histories), len(main.catalogue)), dtype=np.float32)
         for rows in main.scoring_batches(len(histories)):
             asked = main.questions(histories.take(rows))
-            with autocast(main.device, main.config.amp):
-                seen = routing.observe(main, asked.encoder, asked.decoder, asked.last, self._layers)
-                # One token an item, and what the router saw has the answer already.
-                single = main.codes.single
-                logits = (main.project(seen.answer) if single else main.answers(seen.states, seen.mask, asked)).float()
-            # In full precision, as where the threshold was chosen.
+            seen = routing.observe(main, asked.encoder, asked.decoder, asked.last, self._layers)
+            # One token an item, and what the router saw has the answer already.
+            single = main.codes.single
+            logits = main.project(seen.answer) if single else main.answers(seen.states, seen.mask, asked)
             p = torch.sigmoid(self.router(seen.features))
             routed = torch.nonzero(p >= self.threshold).squeeze(-1)
             if len(routed):
-                with autocast(main.device, main.config.amp):
-                    other = side.answers(seen.states[routed], seen.mask[routed], asked.take(routed)).float()
+                other = side.answers(seen.states[routed], seen.mask[routed], asked.take(routed))
                 weight = p[routed][:, None]
                 mixed = other if self._mode == "hard" else (1 - weight) * logits[routed] + weight * other
             log_probs = torch.log_softmax(logits, dim=-1)

@@ -19,7 +19,6 @@ from vestige.errors import InputError
 from vestige.recommenders.contract import FloatArray
 from vestige.recommenders.flops import FlopsByShape
 from vestige.recommenders.t5 import PAD, T5Recommender
-from vestige.recommenders.torch_tools import autocast
 from vestige_methods.dual_memory.config import DualMemoryConfig
 from vestige_methods.dual_memory.layers import known_layers
 from vestige_methods.uniform_on_f import scattered
@@ -354,7 +353,7 @@ def features_of(
     """
     order = np.argsort(histories.lengths, kind="stable")
     pieces: list[torch.Tensor] = []
-    with torch.inference_mode(), autocast(main.device, main.config.amp):
+    with torch.inference_mode():
         for rows in main.scoring_batches(len(histories)):
             encoder, decoder, last = main.question(histories.take(order[rows]))
 

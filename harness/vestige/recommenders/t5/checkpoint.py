@@ -71,6 +71,8 @@ def read_module(folder: Path, dropout: float) -> T5ForConditionalGeneration:
         InputError: It is no T5 checkpoint, or its weights are damaged, missing or of another shape.
     """
     _check_config(folder)
+    if (folder / "adapter_config.json").is_file():
+        raise InputError(f"{folder}: an adapter lies beside the weights (adapter_config.json); merge it in first.")
     if not list(folder.glob("*.safetensors")):
         raise InputError(f"{folder}: there are no weights as safetensors; other files (.bin, .pt) are never opened.")
     try:

@@ -114,7 +114,8 @@ class T5Recommender:
 
     def loss(self, sequences: Sequences, rng: np.random.Generator) -> torch.Tensor:
         """The mean cross-entropy, in nats a token, of one random window of every sequence."""
-        return self.batch_loss(self.batch(sequences, rng))
+        with autocast(self.device, self.config.amp):
+            return self.batch_loss(self.batch(sequences, rng))
 
     def batch_loss(self, batch: Batch) -> torch.Tensor:
         """The mean cross-entropy of a batch, in nats a token."""
@@ -167,7 +168,10 @@ class T5Recommender:
         return Transitions(asked, self._tensor(queries.targets), asked.row)
 
     def logits(self, transitions: Transitions) -> torch.Tensor:
-        """[transitions, items], differentiable; their log-softmax over the catalogue is what `score` gives."""
+        """[transitions, items], differentiable; their log-softmax over the catalogue is what `score` gives.
+
+        With `amp`, to within the rounding of bfloat16, as in training.
+        """
         with autocast(self.device, self.config.amp):
             return self._ask(transitions.inputs).float()
 
@@ -226,9 +230,8 @@ class T5Recommender:
         self.module.eval()
         out = np.empty((len(histories), len(self.catalogue)), dtype=np.float32)
         for rows in self.scoring_batches(len(histories)):
-            with autocast(self.device, self.config.amp):
-                logits = self._ask(self.questions(histories.take(rows)))
-            out[rows] = torch.log_softmax(logits.float(), dim=-1).cpu().numpy()
+            logits = self._ask(self.questions(histories.take(rows)))
+            out[rows] = torch.log_softmax(logits, dim=-1).cpu().numpy()
         return out
 
     @torch.inference_mode()
