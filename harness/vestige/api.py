@@ -302,7 +302,7 @@ def tune(
         trials: How many settings are tried.
         seeds: Of the study, none of them the board's; the smallest that is not, unless given.
         out: The study is written to `tuning/<method>.json` in it; `vestige-out/<board>` unless given.
-        workers, executor, timeout, max_memory, strict_plugins, report: As in `run`; a limit is that of one trial.
+        workers, executor, timeout, max_memory, strict_plugins, report: As in `run`; a limit is that of one job.
 
     Returns:
         The study; trials that failed are in it, with their status.

@@ -179,10 +179,10 @@ def tune(
     executor: ExecutorOption = "local",
     timeout: Annotated[
         float | None,
-        typer.Option(min=0.001, metavar="SECONDS", help="Of one trial; instead of the board's limits."),
+        typer.Option(min=0.001, metavar="SECONDS", help="Of each job of a trial; instead of the board's limits."),
     ] = None,
     max_memory: Annotated[
-        int | None, typer.Option(min=1, metavar="MIB", help="Of one trial; instead of the board's limits.")
+        int | None, typer.Option(min=1, metavar="MIB", help="Of each job of a trial; instead of the board's limits.")
     ] = None,
     strict_plugins: StrictOption = False,
 ) -> None:

@@ -97,6 +97,9 @@ def test_it_is_complete_and_no_place_is_left_empty(packages: Path, kind: str) ->
         ("ranking", "metric", "the metric name 'ranking' is taken by vestige"),
         ("json", "method", "a Python package 'json' is installed already"),
         ("torch", "dataset", "a Python package 'torch' is installed already"),
+        ("unlearned", "method", "would name its class Unlearned, as one that it needs is called"),
+        ("recovered", "attack", "would name its class Recovered"),
+        ("trainable", "method", "would name its class Trainable"),
         ("mine", "metod", "unknown kind 'metod'; did you mean 'method'"),
     ],
 )

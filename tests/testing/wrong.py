@@ -426,12 +426,20 @@ class Dice(Constant):
         return float(np.random.default_rng().random())
 
 
+class Loaded(Dice):
+    """Keeps what it drew as work that several metrics share."""
+
+    def value(self, context):
+        return context.once("drawn", lambda: super(Loaded, self).value(context))
+
+
 METRICS = {
     "Unnamed": ("yields only what it names in `measures`", "'nameless'"),
     "NotANumber": ("measures a cell", "is nan"),
     "Outside": ("measures a cell", "outside its interval"),
     "FirstOnly": ("the same whatever the order of users", "another order"),
     "Dice": ("the same at every run", "context.seed"),
+    "Loaded": ("the same at every run", "context.seed"),
 }
 
 

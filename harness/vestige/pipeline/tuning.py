@@ -48,7 +48,7 @@ class Tuned:
         board: With the study's seeds, as `tuning_board` makes it.
         preset: Of the method, on which the trials stand.
         given: Settings that the board's row of the method has; they stand over the preset's in every trial.
-        limits: Seconds and MiB that a trial may take; a failure is remembered for these.
+        limits: Seconds and MiB that each job of a trial may take; a failure is remembered for these.
     """
 
     board: Board

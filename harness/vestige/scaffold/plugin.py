@@ -1,5 +1,6 @@
 """A new package with a plugin that works."""
 
+import ast
 import importlib.metadata
 import importlib.util
 import keyword
@@ -42,8 +43,21 @@ def new_plugin(folder: Path, kind: str) -> Path:
         "version": importlib.metadata.version("vestige"),
     }
     root = TEMPLATES / "plugin"
-    write(folder, [*fill_all(root / "common", values), *fill_all(root / kind, values)])
+    files = [*fill_all(root / "common", values), *fill_all(root / kind, values)]
+    for file in files:
+        if file.path.suffix == ".py" and values["Class"] in _imported(file.text, package):
+            raise InputError(
+                f"{name!r} would name its class {values['Class']}, as one that it needs is called; choose another name."
+            )
+    write(folder, files)
     return folder
+
+
+def _imported(source: str, package: str) -> set[str]:
+    """The names that a module has from outside its package."""
+    froms = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom))
+    outside = (node for node in froms if (node.module or "").partition(".")[0] != package)
+    return {alias.asname or alias.name for node in outside for alias in node.names}
 
 
 def _package(name: str) -> str:
