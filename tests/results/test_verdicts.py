@@ -104,6 +104,16 @@ def test_the_detectable_difference_is_found_in_four_of_five_boards() -> None:
     assert found == pytest.approx(0.8, abs=0.03)
 
 
+def test_retrainings_that_do_not_vary_promise_no_detection() -> None:
+    """Withdrawn items: gold and control recommend none, and a difference of 0.0000 would seem to be found."""
+    name = "hit@10/forget"
+    rows = {**ROWS, "retrain": {**ROWS["retrain"], name: (0.0, 0.0)}, "control": {**ROWS["control"], name: (0.0, 0.0)}}
+    assert verdicts.detectable(results(rows, CONTROLS), name) is None
+    text = markdown(results(rows, CONTROLS))
+    assert "hit@10 forget, against gold" in text
+    assert "difference of 0.0000" not in text
+
+
 def test_gold_below_popularity_makes_the_board_invalid() -> None:
     assert verdicts.invalid(results(ROWS, CONTROLS)) is None
     weak = {**ROWS, "retrain": {**ROWS["retrain"], "hit@10/retain": (0.09, 0.01)}}

@@ -227,7 +227,8 @@ def holm(p_values: list[float]) -> list[float]:
 def detectable(results: Results, name: str) -> float | None:
     """The smallest difference to gold that a two-sided comparison of one row at 5 % finds in 80 of 100 such boards.
 
-    It is (z_0.975 + z_0.8) standard errors of control minus gold, which differ by their seed alone.
+    It is (z_0.975 + z_0.8) standard errors of control minus gold, which differ by their seed alone. None where the two
+    do not vary (both 0 on withdrawn items, say): what rows vary by cannot be learned from them.
     """
     gold = results.label_of("retrain")
     if gold is None or "control" not in results.labels:
@@ -235,7 +236,8 @@ def detectable(results: Results, name: str) -> float | None:
     difference = results.difference("control", gold, name)
     if difference is None:
         return None
-    return float((ndtri(1 - ALPHA / 2) + ndtri(DETECTED)) * np.std(difference.replicates))
+    error = float(np.std(difference.replicates))
+    return float((ndtri(1 - ALPHA / 2) + ndtri(DETECTED)) * error) if error > 0 else None
 
 
 @dataclass(frozen=True)
