@@ -158,6 +158,23 @@ def test_a_folder_beside_the_board_called_as_a_setting_is_not_meant_by_it(tmp_pa
     assert Path(load(tmp_path, own).recommender.config.init) == tmp_path / "own"
 
 
+def test_a_checkpoint_that_is_missing_beside_the_board_is_not_taken_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name with one slash may be one of the hub; a path may not, wherever the command is started."""
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "a" / "t5" / "base").mkdir(parents=True)
+    monkeypatch.chdir(elsewhere)
+    text = re.sub(r"(d_model|d_ff|layers|heads) = .*\n", "", TINY)
+
+    def init(place: str) -> str:
+        return load(tmp_path / "board", text.replace('name = "t5"', f'name = "t5"\ninit = "{place}"')).recommender.config.init
+
+    assert Path(init("./a")) == tmp_path / "board" / "a"
+    assert Path(init("a/t5/base")) == tmp_path / "board" / "a" / "t5" / "base"
+    assert init("google/t5-base") == "google/t5-base"
+
+
 def test_explicit_values_win_over_a_preset(tmp_path: Path) -> None:
     text = TINY + '\n[[method]]\nname = "dual_memory"\npreset = "published"\nbeta_weight = 7\nlabel = "mine"\n'
     mine = load(tmp_path / "b", text).methods[-1]

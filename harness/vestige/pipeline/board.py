@@ -349,10 +349,12 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
         if isinstance(place, str):
             values[table][key] = _placed(place, file.parent)
     for table, key in (("recommender", "init"), ("recommender", "items"), ("shadows", "init"), ("shadows", "items")):
-        # These may be words as well, such as the name of an index; so only what lies there is a path.
+        # These may be words or names on a hub as well; so a path is what lies there, or can be nothing else.
         place = values[table].get(key) if isinstance(values.get(table), dict) else None
-        if isinstance(place, str) and place not in WORDS and _there(file.parent / home(place)):
-            values[table][key] = str(file.parent / home(place))
+        if isinstance(place, str) and place not in WORDS:
+            beside = file.parent / home(place)
+            if _there(beside) or place.startswith(("./", "../", "~")) or place.count("/") > 1:
+                values[table][key] = str(beside)
     for table in values["method"] if isinstance(values.get("method"), list) else ():
         if isinstance(table, dict) and isinstance(table.get("tuned"), str):
             table["tuned"] = str(file.parent / home(table["tuned"]))
