@@ -168,7 +168,8 @@ def test_a_checkpoint_that_is_missing_beside_the_board_is_not_taken_from_elsewhe
     text = re.sub(r"(d_model|d_ff|layers|heads) = .*\n", "", TINY)
 
     def init(place: str) -> str:
-        return load(tmp_path / "board", text.replace('name = "t5"', f'name = "t5"\ninit = "{place}"')).recommender.config.init
+        own = text.replace('name = "t5"', f'name = "t5"\ninit = "{place}"')
+        return str(load(tmp_path / "board", own).recommender.config.init)
 
     assert Path(init("./a")) == tmp_path / "board" / "a"
     assert Path(init("a/t5/base")) == tmp_path / "board" / "a" / "t5" / "base"

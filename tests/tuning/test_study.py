@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tests.conftest import TINY
 from tests.results.made import results
 from vestige import plugins
+from vestige.configs import Config
 from vestige.data.request import Part
 from vestige.errors import InputError
 from vestige.pipeline import board as boards
@@ -17,10 +19,10 @@ from vestige.pipeline import tuning
 from vestige.pipeline.inputs import prepare
 from vestige.pipeline.plan import plan
 from vestige.pipeline.store import Store
-from vestige.pipeline.study import Study, Trial, dump, read
+from vestige.pipeline.study import Study, Trial, defaults, dump, read
 from vestige.results.collect import about_of
 from vestige.results.tables import markdown
-from vestige.results.tuned import summary, trial_rows
+from vestige.results.tuned import about_study, summary, trial_rows
 from vestige.search import to_json
 from vestige.specs import MethodSpec
 
@@ -195,6 +197,29 @@ def test_the_tables_say_how_a_row_was_tuned_and_others_say_nothing(tmp_path: Pat
     assert "tuned" not in about_of(boards.load("smoke", PLUGINS), ())
     del made.about["tuned"]  # type: ignore[attr-defined]
     assert "tuned" not in markdown(made).partition("## How to read")[0]
+
+
+class Demanding(Config):
+    """Settings of which one has no default."""
+
+    strength: float
+    steps: int = 3
+
+
+def test_a_row_of_a_plugin_with_a_setting_that_must_be_said_is_told_too(tmp_path: Path) -> None:
+    """It is said at the end of a run, where all that was computed would be lost to a fault."""
+    board = board_with(tmp_path / "b")
+    row = board.methods[-1]
+    assert row.study is not None
+    study = row.study.model_copy(
+        update={"settings": {"steps": 5}, "method": row.study.method.model_copy(update={"config": {"strength": 2.0}})}
+    )
+    spec = replace(NPO, config=Demanding)
+    assert defaults(spec) == {"steps": 3}
+    for strength, said in ((2.0, []), (1.0, ["strength"])):
+        about = about_study(replace(row, spec=spec, config=Demanding(strength=strength, steps=5), study=study))
+        assert about["set"] == said
+        assert about["settings"] == {"steps": 5}
 
 
 def test_a_study_is_told_in_a_table_and_sentences(tmp_path: Path) -> None:

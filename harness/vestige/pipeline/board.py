@@ -313,6 +313,18 @@ def _placed(place: str, folder: Path) -> str:
     return known if VARIABLE.search(known) else str(folder / home(known))
 
 
+def _perhaps_placed(place: str, folder: Path) -> str:
+    """The path that is meant; a word, or a name on a hub, stays as it is.
+
+    A path is what lies there, or can be nothing else.
+    """
+    if place in WORDS:
+        return place
+    beside = folder / home(place)
+    is_path = _there(beside) or place.startswith(("./", "../", "~")) or place.count("/") > 1
+    return str(beside) if is_path else place
+
+
 def check_places(board: Board) -> None:
     """Checks that the paths which a run reads are complete.
 
@@ -349,12 +361,9 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
         if isinstance(place, str):
             values[table][key] = _placed(place, file.parent)
     for table, key in (("recommender", "init"), ("recommender", "items"), ("shadows", "init"), ("shadows", "items")):
-        # These may be words or names on a hub as well; so a path is what lies there, or can be nothing else.
         place = values[table].get(key) if isinstance(values.get(table), dict) else None
-        if isinstance(place, str) and place not in WORDS:
-            beside = file.parent / home(place)
-            if _there(beside) or place.startswith(("./", "../", "~")) or place.count("/") > 1:
-                values[table][key] = str(beside)
+        if isinstance(place, str):
+            values[table][key] = _perhaps_placed(place, file.parent)
     for table in values["method"] if isinstance(values.get("method"), list) else ():
         if isinstance(table, dict) and isinstance(table.get("tuned"), str):
             table["tuned"] = str(file.parent / home(table["tuned"]))
