@@ -44,7 +44,7 @@ def test_a_checkpoint_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     board = board_with(tmp_path / "nowhere", 'init = "./not/there"\n')
     done = vestige("run", board, "--out", tmp_path / "out", cache=tmp_path / "cache", cwd=tmp_path)
     assert done.returncode != 0
-    assert "./not/there: there is no such folder" in done.stdout + done.stderr
+    assert f"{board / 'not' / 'there'}: there is no such folder" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
