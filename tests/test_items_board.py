@@ -51,13 +51,23 @@ def test_values_on_what_is_forgotten_are_of_items(finished: Path) -> None:
     assert rows[rows["view"] == "retain"].user.max() < users
 
 
+def test_what_is_still_recommended_is_told(finished: Path) -> None:
+    """Base recommends withdrawn items; gold, which never had them as targets, hardly."""
+    value = pd.read_csv(finished / "results.csv").set_index(["label", "metric", "view"]).value
+    assert value["do_nothing", "withdrawn@10", "retain"] > value["retrain", "withdrawn@10", "retain"]
+    assert value["retrain", "withdrawn@10:vs_gold", "retain"] == 0
+    text = (finished / "leaderboard.md").read_text()
+    assert "withdrawn item in the list" in text.partition("## What it still remembers")[0]
+    assert "**withdrawn items**: what is forgotten are items" in text
+
+
 def test_a_record_says_what_was_withdrawn(finished: Path) -> None:
     record = json.loads((finished / "records" / "retrain-s0.json").read_text())
     assert record["identity"]["request"]["kind"] == "items"
     assert "of" not in record["identity"]["request"] and "step" not in record["identity"]
     assert record["outcome"]["notes"]["request"]["withdrawn items"] == 8
     text = (finished / "leaderboard.md").read_text()
-    assert "8 withdrawn items" in text and "averaged and resampled by item" in text
+    assert "8 withdrawn items" in text and "resampled by item" in text
 
 
 def test_the_results_can_be_verified(finished: Path) -> None:

@@ -131,6 +131,21 @@ def test_methods_go_on_from_where_they_stood_or_say_that_they_did_not(finished: 
     assert "with all requests so far: uniform_on_f" in text
     assert "## Step by step" in text and "stream.svg" in text
     assert (finished / "stream.svg").read_text().startswith("<svg")
+    assert "cost** is that of the last step alone" in text
+
+
+def test_what_all_steps_took_together_stands_in_a_table(finished: Path) -> None:
+    lines = (finished / "leaderboard.md").read_text().splitlines()
+    start = next(at for at, line in enumerate(lines) if "time of all steps so far" in line)
+    end = lines.index("", start)
+    rows = {line.split("|")[1].strip(): [c.strip() for c in line.split("|")[2:-1]] for line in lines[start + 2 : end]}
+    table = pd.read_csv(finished / "stream.csv").set_index(["label", "metric", "step"]).value
+    assert rows["retrain (gold)"] == ["1.000", "1.000"]
+    for step in (1, 2):
+        assert float(rows["grad_diff"][step - 1]) == pytest.approx(
+            table["grad_diff", "cumulative_cost_seconds", step], abs=6e-4
+        )
+    assert rows["breaks"][1] == "—"  # it failed there
 
 
 def test_a_method_that_fails_ends_there(finished: Path) -> None:

@@ -4,7 +4,8 @@ Over the lists of `retain`, each the 10 highest items that are not in the histor
 
     coverage@10   = share of the catalogue that stands in some list
     gini@10       = Σ_i (2i − n − 1) x_i / (n Σ_i x_i), x_1 ≤ … ≤ x_n how often each of the n items is recommended
-    popularity@10 = mean over users of the mean of log(1 + count) in the user's list, counted over R's training
+    popularity@10 = mean over users of the mean of log(1 + count) in the user's list, counted over R's training (over
+                    R ∪ F where items are withdrawn: they were popular, however little R has left of them)
 
 Gini is 0 where all items are recommended equally often and 1 − 10/n where everybody has the same list (Fleder and
 Hosanagar, "Blockbuster Culture's Next Rise or Fall", Management Science 55, 2009). A damaged model often keeps its
@@ -40,7 +41,7 @@ class Collapse:
         """
         if not context.has("retain"):
             return
-        own, gold = (_lists(context, model) for model in (context.subject, context.roles["gold"]))
+        own, gold = (recommended(context, model) for model in (context.subject, context.roles["gold"]))
         short = int((own.chosen.sum(axis=1) < min(K, context.data.n_items)).sum())
         note = f"{short} lists are shorter than {K}: the history holds most of the highest items" if short else ""
         counts = [np.bincount(lists.items[lists.chosen], minlength=context.data.n_items) for lists in (own, gold)]
@@ -89,7 +90,8 @@ def gini(counts: IntArray) -> float:
     return float(((2 * np.arange(1, n + 1) - n - 1) * np.sort(counts)).sum() / (n * total))
 
 
-def _lists(context: Context, model: Subject) -> Lists:
+def recommended(context: Context, model: Subject) -> Lists:
+    """What a model recommends to the users of `retain`, a row each, in the order of the view."""
     parent, rows = context.views.rows["retain"]
     histories = context.views.queries[parent].histories.take(rows)
     return lists(context.scores(model, "retain").top_items, histories, context.data.n_items)
@@ -97,8 +99,9 @@ def _lists(context: Context, model: Subject) -> Lists:
 
 def _popularity(context: Context, of: Lists) -> tuple[Estimate, PerUser]:
     """Users whose list is empty are left out."""
-    retained = context.data.item[context.split.events(Part.RETAINED)]
-    popularity: Floats = np.log1p(np.bincount(retained, minlength=context.data.n_items))
+    counted = (Part.RETAINED, Part.FORGET) if context.split.kind == "items" else (Part.RETAINED,)
+    items = context.data.item[np.isin(context.split.part, counted)]
+    popularity: Floats = np.log1p(np.bincount(items, minlength=context.data.n_items))
     lengths = of.chosen.sum(axis=1)
     some = lengths > 0
     means = (popularity[of.items] * of.chosen).sum(axis=1)[some] / lengths[some]

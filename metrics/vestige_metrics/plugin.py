@@ -23,7 +23,7 @@ def vestige_metrics() -> list[MetricSpec]:
         ),
         MetricSpec(
             name="ranking",
-            version="1",
+            version="2",
             summary="hit and ndcg over the whole catalogue, on every view, against base and gold.",
             factory="vestige_metrics.ranking:Ranking",
             config=RankingConfig,
@@ -89,7 +89,7 @@ def vestige_metrics() -> list[MetricSpec]:
         ),
         MetricSpec(
             name="collapse",
-            version="1",
+            version="2",
             summary="Catalogue coverage, inequality and popularity of what is recommended, against gold.",
             factory="vestige_metrics.collapse:Collapse",
             config=NoSettings,
@@ -98,8 +98,16 @@ def vestige_metrics() -> list[MetricSpec]:
             ),
         ),
         MetricSpec(
-            name="recovery",
+            name="withdrawn",
             version="1",
+            summary="How many users still find a withdrawn item in their list.",
+            factory="vestige_metrics.withdrawn:Withdrawn",
+            config=NoSettings,
+            measures=("withdrawn@10", "withdrawn@10:vs_gold"),
+        ),
+        MetricSpec(
+            name="recovery",
+            version="2",
             summary="How much of what base remembers each attack gets back, and the worst of each track.",
             factory="vestige_metrics.recovery:Recovery",
             config=NoSettings,
@@ -107,7 +115,7 @@ def vestige_metrics() -> list[MetricSpec]:
         ),
         MetricSpec(
             name="score",
-            version="1",
+            version="2",
             summary="Utility, fidelity, privacy and recovery in one number a track.",
             factory="vestige_metrics.score:Score",
             config=NoSettings,

@@ -8,9 +8,10 @@ import numpy.typing as npt
 
 from vestige.measuring.contract import Better, Context, Measurement, PerUser, Subject, measured
 from vestige.measuring.ranks import hit_at, ndcg_at
-from vestige.measuring.statistics import Estimate, by_user
+from vestige.measuring.statistics import Estimate, Floats, by_user
 from vestige.recommenders.scoring import Scores
 from vestige_metrics.configs import RankingConfig
+from vestige_metrics.fewest import too_few
 
 BETTER: dict[str, Better] = {"forget": "gold", "unseen_train": "gold"}
 
@@ -40,16 +41,22 @@ def _measure(context: Context, name: str, view: str) -> Iterator[Measurement]:
     change = (own - base).over(base)
     note = "" if change else "UNDEFINED: base's own value is not above 0"
     yield measured(f"{name}:vs_base", view, change and change.scaled(100), "none", "%", note)
-    yield measured(f"{name}:vs_gold", view, own - gold, "0" if better == "gold" else better)
+    asked = context.views.users(view)
+    few = too_few(asked, *(_each(context, model, name, view) for model in (context.subject, context.roles["gold"])))
+    yield measured(f"{name}:vs_gold", view, own - gold, "0" if better == "gold" else better, note=few)
 
 
 def quality(context: Context, model: Subject, name: str, view: str) -> tuple[Estimate, PerUser]:
     """`hit@k` or `ndcg@k` of a model over all queries of a view, and each user's own mean."""
-    measure, _, k = name.partition("@")
-    scores = context.scores(model, view)
     asked = context.views.users(view)
-    users, values = by_user(asked, MEASURES[measure](scores, int(k)))
+    users, values = by_user(asked, _each(context, model, name, view))
     return context.bootstrap.mean(users, values, np.unique(asked, return_counts=True)[1]), PerUser(users, values)
+
+
+def _each(context: Context, model: Subject, name: str, view: str) -> Floats:
+    """[queries of the view]."""
+    measure, _, k = name.partition("@")
+    return MEASURES[measure](context.scores(model, view), int(k))
 
 
 def _hit(scores: Scores, k: int) -> npt.NDArray[np.floating[Any]]:

@@ -5,7 +5,8 @@
 m_a is hit@10 on the `forget` queries under attack a; the same attack on gold and control is its baseline, since whoever
 never knew the forgotten can still be asked cleverly. `none`, asking without any trick, is one of the attempts. 0 is
 right; 1 is all that base remembers. An attempt that brings nothing back from base beyond gold has no power and says
-nothing.
+nothing; nor one that does so of fewer than `FEWEST` users (or withdrawn items): what a single item gives is
+everything or nothing, with an interval that does not show it.
 """
 
 import re
@@ -19,6 +20,7 @@ from vestige.measuring.contract import Context, Measurement, Subject, measured
 from vestige.measuring.ranks import hit_at
 from vestige.measuring.statistics import Estimate, Floats, by_user, largest
 from vestige_metrics.configs import NoSettings
+from vestige_metrics.fewest import too_few
 
 TRACKS: tuple[Track, ...] = ("api", "weights")
 NO_POWER = "NO POWER"
@@ -77,7 +79,7 @@ def worst_recovery(context: Context, track: Track) -> tuple[Estimate | None, str
     all attempts, since who holds the files can ask as well.
     """
     if len(attempts(context)) == 1:
-        return None, "UNDEFINED: no attack was run on this seed"
+        return None, "UNDEFINED: no attack was run here"
     if alone := failed_alone(context, track):
         return None, f"UNDEFINED: {alone}"
     found = {
@@ -132,6 +134,8 @@ def _recovered(context: Context, attempt: str) -> Outcome:
     sizes = np.unique(users, return_counts=True)[1]
     own, base, gold, control = (context.bootstrap.mean(*by_user(users, values[asked]), sizes) for values in hits)
     baseline = largest([gold, control])
+    if few := too_few(users, hits[1][asked], hits[2][asked]):
+        return Outcome(None, f"{NO_POWER}: what base remembers beyond gold {few}")
     ratio = (own - baseline).over(base - baseline)
     if ratio is None:
         return Outcome(None, f"{NO_POWER}: base {base.value:.4f} is not surely above gold {baseline.value:.4f}")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.planted import Planted, by_name, context, noise, remembers_events, world
+from tests.planted import Planted, by_name, context, noise, remembers_events, setting, world
 from vestige.data import stream
 from vestige.data.request import HoldoutConfig, RequestConfig, draw
 from vestige.data.units import frame
@@ -18,6 +18,8 @@ from vestige_metrics.first_request import FirstRequest
 from vestige_metrics.membership import Membership
 from vestige_metrics.memory import score_sides, units
 from vestige_metrics.ranking import Ranking
+from vestige_metrics.recovery import Recovery
+from vestige_metrics.withdrawn import Withdrawn
 
 DATA = world(users=80, items=60)
 N = DATA.n_items
@@ -103,6 +105,75 @@ def test_intervals_over_items_hold_the_truth_where_those_over_users_would_not() 
         held["users"] += low <= 0.5 <= high
     assert held["items"] >= 0.85 * draws
     assert held["users"] < 0.7 * draws
+
+
+def recommends(items: np.ndarray, where: Queries | None) -> Planted:
+    """Noise, with the given items on top of every answer to the queries of one view, and at the bottom elsewhere."""
+    background = noise(5, N)
+
+    def logits(queries: Queries) -> FloatArray:
+        z = background(queries)
+        z[:, items] += 30.0 if queries is where else -30.0
+        return z
+
+    return Planted(logits)
+
+
+def test_a_withdrawn_item_that_is_still_recommended_is_seen_though_nothing_of_the_past_is_left() -> None:
+    """`forget` asks histories of the past; whoever filters these alone has gold's zero there and recommends on."""
+    split = draw(DATA, RequestConfig(kind="items", count=12), HoldoutConfig(), 0)
+    measured = frame(DATA, split, build(DATA, split, 0))
+    views = measured.views
+    hides, silent = (recommends(split.forget_items, where) for where in (views.queries["retain"], None))
+    plain = {name: Planted(noise(seed, N)) for seed, name in enumerate(("base", "control"))}
+    ctx = context(measured.data, measured.split, views, {**plain, "gold": silent, "unlearned": hides})
+    ranked = by_name(Ranking(RankingConfig()).measure(ctx))
+    assert ranked["hit@10/forget"].value == 0 == ranked["hit@10:vs_gold/forget"].value
+    found = by_name(Withdrawn(NoSettings()).measure(ctx))
+    share = found["withdrawn@10/retain"]
+    assert share.value == 1.0 and share.better == "gold"
+    assert found["withdrawn@10:vs_gold/retain"].value == 1.0
+    assert share.per_user is not None and set(share.per_user.users) == set(views.users("retain"))
+    gold = by_name(Withdrawn(NoSettings()).measure(replace(ctx, subject=ctx.roles["gold"])))
+    assert gold["withdrawn@10/retain"].value == 0 == gold["withdrawn@10:vs_gold/retain"].value
+
+
+def test_where_users_are_forgotten_no_item_is_withdrawn() -> None:
+    data, split, views = setting()
+    ctx = context(data, split, views, {name: Planted(noise(1, data.n_items)) for name in ("base", "gold", "unlearned")})
+    assert list(Withdrawn(NoSettings()).measure(ctx)) == []
+
+
+@pytest.mark.parametrize(("known", "few"), [(1, True), (4, True), (5, False), (9, False)])
+def test_a_memory_of_few_items_is_said_to_be_one_and_no_attack_is_judged_by_it(known: int, few: bool) -> None:
+    """Gold gives withdrawn items nothing, so the interval of a single one lies above 0 as a whole."""
+    split = draw(DATA, RequestConfig(kind="items", count=12), HoldoutConfig(), 0)
+    asked = build(DATA, split, 0).queries["forget"].targets
+    items = np.intersect1d(split.forget_items, asked)
+    nothing = knows_least(split.forget_items)
+    base = knows_least(split.forget_items, items[:known])
+    ctx = cell(0, base, nothing, nothing, nothing)
+    ctx = replace(ctx, subject=ctx.roles["base"])
+    gap = by_name(Ranking(RankingConfig()).measure(ctx))["hit@10:vs_gold/forget"]
+    assert gap.interval is not None and gap.interval[0] > 0
+    assert (gap.note == f"rests on {known} of the {len(items)} that were asked about") is few
+    plain = by_name(Recovery(NoSettings()).measure(ctx))["recovery:none/forget"]
+    assert (plain.value is None) is few
+    assert plain.note.startswith("NO POWER: what base remembers beyond gold rests on") is few
+
+
+def knows_least(hidden: np.ndarray, known: np.ndarray | None = None) -> Planted:
+    """Noise, with some items far below it, but for those that are known where they are the target."""
+    background = noise(3, N)
+
+    def logits(queries: Queries) -> FloatArray:
+        z = background(queries)
+        z[:, hidden] -= 30.0
+        rows = np.flatnonzero(np.isin(queries.targets, [] if known is None else known))
+        z[rows, queries.targets[rows]] += 60.0
+        return z
+
+    return Planted(logits)
 
 
 STREAM = stream.deal(draw(DATA, RequestConfig(kind="stream", count=5, steps=3), HoldoutConfig(), 0), steps=3, seed=0)

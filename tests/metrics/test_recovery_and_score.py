@@ -193,7 +193,7 @@ def test_who_holds_the_files_can_also_ask() -> None:
 def test_without_attacks_nothing_is_known() -> None:
     found = recoveries(judged(useful(5), {}))
     assert found["recovery_api/forget"].value is None
-    assert found["recovery_api/forget"].note == "UNDEFINED: no attack was run on this seed"
+    assert found["recovery_api/forget"].note == "UNDEFINED: no attack was run here"
 
 
 ATTACKED = {

@@ -15,7 +15,8 @@ import pytest
 
 from tests.conftest import ROOT
 from vestige.errors import InputError
-from vestige.results import compare, verdict_files
+from vestige.measuring.contract import PerUser
+from vestige.results import compare, differences, verdict_files
 from vestige.results.accepted import read_accepted, same_inputs
 from vestige.results.checking import check
 from vestige.results.differences import shift_of
@@ -216,6 +217,30 @@ def test_errors_of_users_give_the_width_of_the_stated_interval() -> None:
     assert found is not None and found[1].interval is not None
     width = found[1].interval[1] - found[1].interval[0]
     assert 2 * 1.96 * float((number.errors**2).sum()) ** 0.5 == pytest.approx(width, rel=0.08)
+
+
+def test_the_error_of_a_mean_over_queries_is_not_read_off_users_alone() -> None:
+    """Thirty items, one of which has four fifths of the queries: its fate is the mean's, as no item's value tells."""
+    name, cell = "hit@10/forget", "finetune-s0"
+    side = read_side(ACCEPTED)
+    found = side.find("finetune", name, 0)
+    assert found is not None and found[1].value is not None
+    items, value = np.arange(30), found[1].value
+    values = np.where(items == 0, value * 1.2, value * 0.2)
+    noise = 0.05 * np.random.default_rng(0).standard_normal(250)
+    kept = {**side.results.replicates, (cell, name): value + noise}
+    uneven = replace(
+        side,
+        per_user={**side.per_user, (cell, name): PerUser(items, values)},
+        results=replace(side.results, replicates=kept),
+    )
+    best = differences._best([uneven.bases("finetune", name, 0)])
+    number = uneven.number("finetune", name, 0, best, uneven.size(name, best), 0)
+    assert float((number.errors**2).sum()) ** 0.5 == pytest.approx(0.05, rel=0.15)
+    even = replace(uneven, per_user={**side.per_user, (cell, name): PerUser(items, np.full(30, value))})
+    assert differences._best([even.bases("finetune", name, 0)]) is Basis.USERS
+    unkept = replace(uneven, results=side.results)
+    assert Basis.USERS in unkept.bases("finetune", name, 0)
 
 
 def test_a_boards_tolerances_override_and_add() -> None:

@@ -224,6 +224,36 @@ def test_what_overshoots_is_only_said_of_what_surely_does() -> None:
     assert "of that gap" not in markdown(results(level, CONTROLS))
 
 
+def test_a_memory_of_a_few_items_alone_is_no_memory_of_the_request() -> None:
+    name, from_gold = "hit@10/forget", "hit@10:vs_gold/forget"
+    rows = {
+        **ROWS,
+        "do_nothing": {**ROWS["do_nothing"], from_gold: (0.14, 0.01)},
+        "near": {**ROWS["worse"], name: (0.225, 0.01), from_gold: (-0.005, 0.01)},
+    }
+    few = "rests on 4 of the 30 that were asked about"
+    text = markdown(results(rows, CONTROLS, notes={from_gold: few}))
+    assert "Base may remember nothing: its hit@10 on `forget` is 0.1400 [0.12" in text
+    assert f"above gold's, which {few}." in text
+    assert "of that gap" not in text and "of that gap" in markdown(results(rows, CONTROLS))
+
+
+def test_by_an_attack_without_power_rows_are_not_compared() -> None:
+    """Two rows lie far from gold by an AUC that does not work on base: a difference it finds is not the memory's."""
+    auc = {"do_nothing": 0.62, "retrain": 0.5, "worse": 0.9, "near": 0.51, "control": 0.5}
+    rows = {label: {**ROWS.get(label, {}), "auc_raw/forget": (value, 0.02)} for label, value in auc.items()}
+    better = {"auc_raw/forget": "gold"}
+    weak = results(rows, ("control",), notes={"auc_raw/forget": "NO POWER"}, better=better)
+    assert "AUC raw: NO POWER on base, so rows are not compared with gold." in markdown(weak)
+    assert "AUC raw, against gold" not in markdown(weak)
+    assert verdicts.against_best(weak, "auc_raw/forget") == (None, [])
+    assert verdicts.significantly_best(weak, "auc_raw/forget") is None
+    strong = {**rows, "do_nothing": {**ROWS["do_nothing"], "auc_raw/forget": (0.9, 0.02)}}
+    made = results(strong, ("control",), better=better)
+    assert "AUC raw, against gold" in markdown(made)
+    assert verdicts.significantly_best(made, "auc_raw/forget") == "near"
+
+
 def test_an_attack_needs_power_on_the_base_that_is_attacked() -> None:
     strong = {"auc_raw/forget": (0.9, 0.01)}
     made = results({**OWN, "do_nothing": {**OWN["do_nothing"], **strong}}, OWN_CONTROLS)

@@ -496,14 +496,13 @@ REFERENCES = ("control", "recheck", "popularity")
 
 
 def _metrics(config: BoardConfig) -> MetricsTable:
-    """Those of the board; of a stream, also what is left of its oldest request."""
-    names = config.metrics.names
-    if config.request.kind != "stream" or FIRST_REQUEST in names:
-        return config.metrics
-    return config.metrics.model_copy(update={"names": (*names, FIRST_REQUEST)})
+    """Those of the board; and of a stream, what is left of its oldest request; of items, who still finds them."""
+    of_kind = {FIRST_REQUEST: config.request.kind == "stream", WITHDRAWN: config.request.names == "items"}
+    more = [name for name, holds in of_kind.items() if holds and name not in config.metrics.names]
+    return config.metrics.model_copy(update={"names": (*config.metrics.names, *more)}) if more else config.metrics
 
 
-FIRST_REQUEST = "first_request"
+FIRST_REQUEST, WITHDRAWN = "first_request", "withdrawn"
 
 
 def _measures(

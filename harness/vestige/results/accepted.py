@@ -8,13 +8,10 @@ import numpy as np
 from vestige.errors import InputError
 from vestige.measuring.contract import PerUser
 from vestige.results.records import Finished, Measured
-from vestige.results.sides import Side, read_side
+from vestige.results.sides import ROUNDING, Side, is_mean, read_side
 
 ONCE = ("retain", "unseen", "affected", "neighbours", "controls")
 """Views that ask every user once, so that the mean over users is the mean over queries."""
-
-ROUNDING = 1e-5
-"""Values of single users are kept as float32."""
 
 
 def read_accepted(folder: Path, board: str, seeds: Sequence[int]) -> Side:
@@ -86,7 +83,7 @@ def aggregates(side: Side) -> Iterator[tuple[bool, list[Aggregate]]]:
                 by_name.setdefault((m.name, item.record.identity.seed), []).append((item, m, of))
     for rows in by_name.values():
         telling = [row for row in rows if np.ptp(row[2].values) > 0]
-        means = sum(_is_mean(m, of) for _, m, of in telling) > len(telling) / 2
+        means = sum(is_mean(m, of) for _, m, of in telling) > len(telling) / 2
         yield _asks_once(rows[0][1]) or means, rows
 
 
@@ -94,17 +91,12 @@ def edited(side: Side) -> Iterator[Aggregate]:
     """The measurements that are not the mean of their users' values, though they should be."""
     for means, rows in aggregates(side):
         # A mean over queries lies somewhere between the means of the users.
-        fits = _is_mean if means else _is_between
-        yield from (row for row in rows if not fits(row[1], row[2]) and not _is_mean(row[1], row[2]))
+        fits = is_mean if means else _is_between
+        yield from (row for row in rows if not fits(row[1], row[2]) and not is_mean(row[1], row[2]))
 
 
 def _asks_once(m: Measured) -> bool:
     return m.view in ONCE and m.metric.startswith(("hit@", "ndcg@")) and ":" not in m.metric
-
-
-def _is_mean(m: Measured, of: PerUser) -> bool:
-    assert m.value is not None
-    return abs(m.value - float(of.values.mean())) <= ROUNDING * max(1.0, float(np.abs(of.values).max()))
 
 
 def _is_between(m: Measured, of: PerUser) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from vestige.results.pooling import Pooled, Results
-from vestige.results.verdicts import no_power
+from vestige.results.verdicts import powerless
 
 Interval = tuple[float, float]
 
@@ -31,7 +31,7 @@ def cell(results: Results, label: str, name: str) -> str:
     text = value(pooled.value, pooled.interval, pooled.unit)
     if pooled.seeds < len(results.row(label)):
         text += f" ({pooled.seeds} of {len(results.row(label))} seeds)"
-    if "NO POWER" in pooled.notes and no_power(results, name, label):
+    if powerless(results, name, label):
         text += " NO POWER"
     return text
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from vestige.pipeline.store import write_atomically
 from vestige.results.pooling import Results
 from vestige.results.sections import has, headline_auc, k_of, sections
-from vestige.results.verdicts import ALPHA, no_power, significantly_best
+from vestige.results.verdicts import ALPHA, powerless, significantly_best
 
 ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -125,7 +125,7 @@ def _cell(results: Results, label: str, name: str, best: bool) -> tuple[str, str
         return "---", ""
     text = f"{pooled.value:.3f}".replace("-", "$-$")
     text = rf"\textbf{{{text}}}" if best else text
-    if "NO POWER" in pooled.notes and no_power(results, name, label):
+    if powerless(results, name, label):
         text += r"\textsuperscript{n}"
     if pooled.interval is None:
         return text, ""
@@ -160,7 +160,7 @@ def _caption(results: Results, columns: Mapping[str, str], best: Mapping[str, st
         for name in columns
         for label in results.labels
         if (pooled := results.pooled(label, name)) is not None
-        for note in (("NO POWER",) if "NO POWER" in pooled.notes and no_power(results, name, label) else ())
+        for note in (("NO POWER",) if powerless(results, name, label) else ())
         + (("UNDEFINED",) if pooled.value is None else ())
     }
     if "NO POWER" in notes:

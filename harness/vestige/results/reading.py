@@ -38,3 +38,12 @@ OWN_BASES = """- **own base**, **own gold**: a method that trains its own base, 
   what must be forgotten. On `forget`, and by every attack, fidelity, privacy and recovery compare the method with
   these; on `retain` and `unseen`, in utility and in cost it is compared with the board's gold. What sharding itself
   costs is what *own gold* lacks of gold on `retain`."""
+
+WITHDRAWN = """- **withdrawn items**: what is forgotten are items, so on `forget`, in AUCs and under attack
+  read *items* where it says users: those of F against those that nobody was trained on. **retain** asks everybody whose
+  test item is none of them, and neighbours are the users who lose the largest share of their history; *overfitted* was
+  trained on everything of the users who had one. **withdrawn item in the list**: the share of users who still find one
+  among their 10; gold's value is right."""
+
+STREAM = """- **stream**: all tables but *Step by step* show what is left after the last request. There **cost** is
+  that of the last step alone, as a ratio to one retraining; what all steps took together stands in *Step by step*."""

@@ -63,8 +63,9 @@ def sections(results: Results) -> list[Section]:
                 f"ndcg@{k}:vs_gold/retain": f"ndcg@{k} retain − gold",
                 f"hit@{k}/{other}": f"hit@{k} {other}",
                 "collateral/neighbours": "collateral",
+                "withdrawn@10/retain": "withdrawn item in the list",
             },
-            (f"ndcg@{k}/retain", "collateral/neighbours"),
+            (f"ndcg@{k}/retain", "collateral/neighbours", "withdrawn@10/retain"),
         ),
         Section(
             "What it still remembers",

@@ -81,9 +81,12 @@ class Side:
     def bases(self, label: str, name: str, seed: int) -> frozenset[Basis]:
         """All that the error of a number can be read from."""
         cell, m = self._cell(label, name, seed)
+        of, replicated = self.per_user.get((cell, name)), (cell, name) in self.results.replicates
         there = {
-            Basis.USERS: (cell, name) in self.per_user,
-            Basis.REPLICATES: (cell, name) in self.results.replicates,
+            # Of a mean over queries, where some users are asked more often than others, users' values alone would not
+            # say how much depends on whom: on few withdrawn items the error would be several times too small.
+            Basis.USERS: of is not None and (is_mean(m, of) or not replicated),
+            Basis.REPLICATES: replicated,
             Basis.INTERVALS: m.interval is not None,
             Basis.SEEDS: True,
         }
@@ -123,6 +126,16 @@ class Side:
         found = self.find(label, name, seed)
         assert found is not None, f"{label} has no {name} at seed {seed}"
         return found
+
+
+ROUNDING = 1e-5
+"""Values of single users are kept as float32."""
+
+
+def is_mean(m: Measured, of: PerUser) -> bool:
+    """Whether a value is the plain mean of its users' values, up to their rounding."""
+    assert m.value is not None
+    return abs(m.value - float(of.values.mean())) <= ROUNDING * max(1.0, float(np.abs(of.values).max()))
 
 
 NORMAL_95 = 1.959963984540054

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 from vestige.data.stream import FROM_BASE
 from vestige.pipeline.own import OWN_ROWS
@@ -138,4 +139,18 @@ def section(results: Results, picture: Path | None) -> list[str]:
         ]
         if rows:
             parts.append(table(rows, [title, *(f"step {step}" for step in range(1, steps + 1))]))
-    return parts
+    costs = _costs(results, steps)
+    return [*parts, costs] if costs else parts
+
+
+def _costs(results: Results, steps: int) -> str:
+    """What each row has cost by each step, as a multiple of as many retrainings; the mean over seeds."""
+    found: dict[str, dict[int, list[float]]] = {}
+    for one in spent(results):
+        if one.ratio is not None:
+            found.setdefault(one.label, {}).setdefault(one.step, []).append(one.ratio)
+    rows = [
+        [display(results, label), *(f"{fmean(at[n]):.3f}" if n in at else "—" for n in range(1, steps + 1))]
+        for label, at in found.items()
+    ]
+    return table(rows, ["time of all steps so far", *(f"step {step}" for step in range(1, steps + 1))]) if rows else ""

@@ -4,7 +4,7 @@ from vestige.results.cells import value
 from vestige.results.pooling import Results
 from vestige.results.sections import k_of
 from vestige.results.streams import sentences
-from vestige.results.verdicts import beats_popularity, closed, invalid
+from vestige.results.verdicts import beats_popularity, closed, invalid, rests_on_few
 
 
 def facts(results: Results) -> str:
@@ -13,16 +13,21 @@ def facts(results: Results) -> str:
     identity, notes = first.identity, first.outcome.notes
     data, request = notes["dataset"], notes["request"]
     seeds = results.about["seeds"]
-    of_items = identity.request.get("of", identity.request["kind"]) == "items"
     forgotten = ", ".join(f"{count} {name}" for name, count in request.items())
     return (
         f"Dataset {identity.dataset.name}: {data['users']} users, {data['items']} items, {data['interactions']} "
         f"interactions. Request: {forgotten}. Recommender {identity.recommender.name}. "
         f"{'Seed' if len(seeds) == 1 else 'Seeds'} {', '.join(map(str, seeds))}"
         + ("." if len(seeds) == 1 else ", pooled; intervals over users, 95 %.")
-        + (" What is forgotten is averaged and resampled by item." if of_items else "")
+        + (" What is forgotten is resampled by item." if of_items(results) else "")
         + (f" {stream}" if (stream := sentences(results)) else "")
     )
+
+
+def of_items(results: Results) -> bool:
+    """Whether items are withdrawn, at once or step by step."""
+    request = results.finished[0].record.identity.request
+    return bool(request.get("of", request["kind"]) == "items")
 
 
 def verdict_lines(results: Results) -> list[str]:
@@ -41,8 +46,10 @@ def verdict_lines(results: Results) -> list[str]:
     remembered = results.pooled(base, f"hit@{k}:vs_gold/forget") if base and gold else None
     if remembered and remembered.value is not None:
         words = ("Base remembers:", "Base may remember nothing:", "Base does not remember:")
-        how = _by_interval(remembered.interval, *words)
-        lines = [f"{how} its hit@{k} on `forget` is {value(remembered.value, remembered.interval)} above gold's."]
+        few = rests_on_few(results, str(base))
+        how = words[1] if few else _by_interval(remembered.interval, *words)
+        gap = f"{value(remembered.value, remembered.interval)} above gold's"
+        lines = [f"{how} its hit@{k} on `forget` is {gap}{f', which {few}' if few else ''}."]
         for label in results.competing:
             share = closed(results, label)
             if share is not None and label not in (base, gold):

@@ -6,11 +6,11 @@ from vestige.pipeline.store import write_atomically
 from vestige.results.cells import cell, display, five, table, value
 from vestige.results.page.picture import write_curves, write_picture
 from vestige.results.pooling import Results
-from vestige.results.reading import HOW_TO_READ, OWN_BASES
+from vestige.results.reading import HOW_TO_READ, OWN_BASES, STREAM, WITHDRAWN
 from vestige.results.sections import Section, k_of, sections
 from vestige.results.streams import section as stream_section
-from vestige.results.streams import write_steps
-from vestige.results.summary import facts, verdict_lines
+from vestige.results.streams import steps_of, write_steps
+from vestige.results.summary import facts, of_items, verdict_lines
 from vestige.results.tidy import TIDY, tidy, to_csv
 from vestige.results.under import under
 from vestige.results.verdicts import (
@@ -20,6 +20,7 @@ from vestige.results.verdicts import (
     against_gold,
     attack_controls,
     detectable,
+    powerless,
     retrainings_apart,
 )
 
@@ -87,8 +88,13 @@ def markdown(results: Results, picture: Path | None = None, curves: Path | None 
     if failures:
         parts.append("## What failed\n\n" + failures)
     parts.append(HOW_TO_READ)
-    if results.own_based:
-        parts[-1] += f"\n{OWN_BASES}"
+    for holds, text in (
+        (results.own_based, OWN_BASES),
+        (of_items(results), WITHDRAWN),
+        (steps_of(results), STREAM),
+    ):
+        if holds:
+            parts[-1] += f"\n{text}"
     return "\n\n".join(parts)
 
 
@@ -118,6 +124,9 @@ def _comparison(results: Results, section: Section) -> list[str]:
     for name in section.headlines:
         compared = against_gold(results, name)
         if not compared:
+            continue
+        if powerless(results, name):
+            texts.append(f"{section.columns.get(name, name)}: NO POWER on base, so rows are not compared with gold.")
             continue
         text = f"{section.columns.get(name, name)}, against gold, p adjusted for {len(compared)} rows (Holm)."
         text += _told_apart(compared)

@@ -53,6 +53,19 @@ def no_power(results: Results, name: str, label: str = "") -> bool:
     return pooled is None or pooled.interval is None or pooled.interval[0] <= POWER
 
 
+def powerless(results: Results, name: str, label: str = "") -> bool:
+    """Whether a measurement is an attack's that has no power: then it says nothing of the row, nor how rows differ."""
+    pooled = results.pooled(label or results.label_of("do_nothing") or "", name)
+    return pooled is not None and "NO POWER" in pooled.notes and no_power(results, name, label)
+
+
+def rests_on_few(results: Results, base: str) -> str:
+    """Says of how few users (or withdrawn items) a base recommends more than gold on `forget`; empty of enough."""
+    name = f"hit@{k_of(results)}:vs_gold/forget"
+    notes = [m.note for item in results.row(base) if (m := item.find(name)) is not None]
+    return notes[0] if notes and all(note.startswith("rests on ") for note in notes) else ""
+
+
 def warnings(results: Results) -> list[str]:
     """What a reader must know before any number: an INVALID board, attacks without power, scores that are UNDEFINED."""
     out = [fault] if (fault := invalid(results)) else []
@@ -81,7 +94,7 @@ def closed(results: Results, label: str) -> float | None:
     values = [results.pooled(row, name, seeds) for row in (base, gold, label)]
     b, g, u = (pooled.value if pooled else None for pooled in values)
     gap = results.difference(base, gold, name)
-    if b is None or g is None or u is None or gap is None or gap.interval[0] <= 0:
+    if b is None or g is None or u is None or gap is None or gap.interval[0] <= 0 or rests_on_few(results, base):
         return None
     return (b - u) / (b - g)
 
@@ -148,8 +161,11 @@ def significantly_best(results: Results, name: str) -> str | None:
     """The method that is better on `metric/view` than every other one, p < `ALPHA` after Holm's adjustment; else None.
 
     Base and gold stand aside: they are what methods are compared with. Better is the higher or lower value, or the one
-    nearer to its target; differences are paired by user, over the seeds that both rows have.
+    nearer to its target; differences are paired by user, over the seeds that both rows have. By an attack without power
+    no method is best.
     """
+    if powerless(results, name):
+        return None
     references = {results.label_of("do_nothing"), results.label_of("retrain")}
     labels = [label for label in results.competing if label not in references]
     valued = [row for row in labels if (pooled := results.pooled(row, name)) is not None and pooled.value is not None]
@@ -168,8 +184,10 @@ def against_best(results: Results, name: str) -> tuple[str | None, list[Compared
 
     Base and gold stand aside, as for `significantly_best`. `difference` is how much worse a method is (its lead over
     the best, negative), p-values are adjusted over the methods by Holm's method; (None, []) where fewer than two can be
-    compared.
+    compared, or by an attack without power.
     """
+    if powerless(results, name):
+        return None, []
     references = {results.label_of("do_nothing"), results.label_of("retrain")}
     labels = [label for label in results.competing if label not in references]
     valued = [row for row in labels if (pooled := results.pooled(row, name)) is not None and pooled.value is not None]

@@ -22,10 +22,10 @@ from vestige.pipeline.keys import LIBRARIES, canonical
 from vestige.pipeline.own import OWN_ROWS
 from vestige.pipeline.plan import Cell, plan
 from vestige.plugins import Plugins
-from vestige.results.accepted import ROUNDING, aggregates, edited
+from vestige.results.accepted import aggregates, edited
 from vestige.results.collect import about_of, identity_of, keys_of
 from vestige.results.records import SCHEMA, Finished, Measured
-from vestige.results.sides import Side, read_side
+from vestige.results.sides import ROUNDING, Side, read_side
 from vestige.specs import MethodSpec
 
 JSON_SCHEMA = 1

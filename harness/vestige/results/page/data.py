@@ -14,7 +14,7 @@ from vestige.results.page.explain import explain
 from vestige.results.pooling import Results
 from vestige.results.records import Finished
 from vestige.results.sections import Section, k_of, sections
-from vestige.results.verdicts import ALPHA, against_best, against_gold
+from vestige.results.verdicts import ALPHA, against_best, against_gold, powerless
 
 QUANTILES = 100
 """Steps of a cumulative distribution."""
@@ -165,7 +165,8 @@ def _used(results: Results) -> Iterator[Section]:
 
 def _marks(results: Results, name: str) -> Mapping[str, tuple[str, str, bool]]:
     """By label: against gold, against the best method, and whether it is the best method."""
-    gold = {c.label: _said("gold", c.difference.value, c.p) for c in against_gold(results, name) if c.p < ALPHA}
+    told = [] if powerless(results, name) else against_gold(results, name)
+    gold = {c.label: _said("gold", c.difference.value, c.p) for c in told if c.p < ALPHA}
     best, compared = against_best(results, name)
     worse = {c.label: _said(f"the best method, {best}", c.difference.value, c.p) for c in compared if c.p < ALPHA}
     return {label: (gold.get(label, ""), worse.get(label, ""), label == best) for label in results.competing}

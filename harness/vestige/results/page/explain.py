@@ -12,6 +12,7 @@ MEANINGS = (
     (r"hit@(\d+)/affected", r"hit@\1 of the users whose interactions are forgotten, on their held-out item."),
     (r"hit@(\d+)/forget", r"Share of forgotten training transitions among the first \1; what is still remembered."),
     (r"collateral/neighbours", "hit@10 of the forgotten's neighbours against gold, minus others'; below 0 is damage."),
+    (r"withdrawn@(\d+)/retain", r"Share of users who find a withdrawn item among their \1; gold's value is right."),
     (r"fidelity/forget", "0 is base, 1 is as near to gold as another retraining comes."),
     (r"distance/forget", "How far the forgotten transitions' scores are from gold's, in nats."),
     (r"shift/forget", "Their mean score minus gold's; below 0, more is suppressed than never having known would."),
