@@ -11,7 +11,7 @@ FEWEST = 5
 """Of so many, at least, one must stand above the other: a one-sided sign test of fewer is never below 5 %."""
 
 
-def too_few(users: IntArray, higher: Floats, lower: Floats) -> str:
+def rests_on_few(users: IntArray, higher: Floats, lower: Floats) -> str:
     """Says so where `higher` is above `lower` for 1 to `FEWEST` − 1 users (or items), by their means; else empty.
 
     Args:

@@ -23,7 +23,7 @@ def vestige_metrics() -> list[MetricSpec]:
         ),
         MetricSpec(
             name="ranking",
-            version="2",
+            version="1",
             summary="hit and ndcg over the whole catalogue, on every view, against base and gold.",
             factory="vestige_metrics.ranking:Ranking",
             config=RankingConfig,

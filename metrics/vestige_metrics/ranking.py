@@ -11,7 +11,7 @@ from vestige.measuring.ranks import hit_at, ndcg_at
 from vestige.measuring.statistics import Estimate, Floats, by_user
 from vestige.recommenders.scoring import Scores
 from vestige_metrics.configs import RankingConfig
-from vestige_metrics.fewest import too_few
+from vestige_metrics.fewest import rests_on_few
 
 BETTER: dict[str, Better] = {"forget": "gold", "unseen_train": "gold"}
 
@@ -41,9 +41,12 @@ def _measure(context: Context, name: str, view: str) -> Iterator[Measurement]:
     change = (own - base).over(base)
     note = "" if change else "UNDEFINED: base's own value is not above 0"
     yield measured(f"{name}:vs_base", view, change and change.scaled(100), "none", "%", note)
-    asked = context.views.users(view)
-    few = too_few(asked, *(_each(context, model, name, view) for model in (context.subject, context.roles["gold"])))
-    yield measured(f"{name}:vs_gold", view, own - gold, "0" if better == "gold" else better, note=few)
+    difference = own - gold
+    few = ""
+    if view == "forget" and difference.value > 0:
+        sides = (_each(context, model, name, view) for model in (context.subject, context.roles["gold"]))
+        few = rests_on_few(context.views.users(view), *sides)
+    yield measured(f"{name}:vs_gold", view, difference, "0" if better == "gold" else better, note=few)
 
 
 def quality(context: Context, model: Subject, name: str, view: str) -> tuple[Estimate, PerUser]:

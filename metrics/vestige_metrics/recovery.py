@@ -20,7 +20,7 @@ from vestige.measuring.contract import Context, Measurement, Subject, measured
 from vestige.measuring.ranks import hit_at
 from vestige.measuring.statistics import Estimate, Floats, by_user, largest
 from vestige_metrics.configs import NoSettings
-from vestige_metrics.fewest import too_few
+from vestige_metrics.fewest import rests_on_few
 
 TRACKS: tuple[Track, ...] = ("api", "weights")
 NO_POWER = "NO POWER"
@@ -134,7 +134,8 @@ def _recovered(context: Context, attempt: str) -> Outcome:
     sizes = np.unique(users, return_counts=True)[1]
     own, base, gold, control = (context.bootstrap.mean(*by_user(users, values[asked]), sizes) for values in hits)
     baseline = largest([gold, control])
-    if few := too_few(users, hits[1][asked], hits[2][asked]):
+    best = 2 if gold.value >= control.value else 3
+    if few := rests_on_few(users, hits[1][asked], hits[best][asked]):
         return Outcome(None, f"{NO_POWER}: what base remembers beyond gold {few}")
     ratio = (own - baseline).over(base - baseline)
     if ratio is None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.planted import Planted, by_name, context, noise, setting, world
-from vestige.data.request import Part
+from vestige.data.request import HoldoutConfig, Part, RequestConfig, draw
 from vestige.data.sequences import sequences
 from vestige.data.views import Queries, Views
 from vestige.measuring.contract import Context
@@ -63,6 +63,18 @@ def test_popularity_counts_what_r_trained_on() -> None:
     assert found["popularity@10:vs_gold/retain"].value == pytest.approx(logs.mean() - logs[:10].mean())
     assert found["coverage@10/retain"].interval is None
     assert found["gini@10/retain"].per_user is None
+
+
+def test_withdrawn_items_are_as_popular_as_they_were() -> None:
+    """Nothing of them is left in R; a list of them would seem unpopular to somebody who counted there."""
+    ctx = judged(np.arange(200).reshape(20, 10) % 40, 40)
+    split = draw(ctx.data, RequestConfig(kind="items", count=4), HoldoutConfig(), 0)
+    trained = np.isin(split.part, (Part.RETAINED, Part.FORGET))
+    logs = np.log(1 + np.bincount(ctx.data.item[trained], minlength=40))
+    found = measure(replace(ctx, split=split))
+    assert found["popularity@10/retain"].value == pytest.approx(logs.mean())
+    retained = np.log(1 + np.bincount(ctx.data.item[split.part == Part.RETAINED], minlength=40))
+    assert logs.mean() > retained.mean()
 
 
 def test_items_of_the_history_are_taken_out_and_the_list_goes_on_below() -> None:

@@ -162,6 +162,16 @@ def test_a_memory_of_few_items_is_said_to_be_one_and_no_attack_is_judged_by_it(k
     assert plain.note.startswith("NO POWER: what base remembers beyond gold rests on") is few
 
 
+def test_what_a_row_lost_rests_on_nobody_it_gained() -> None:
+    """Below gold by most items and above it by one: no word of one item."""
+    split = draw(DATA, RequestConfig(kind="items", count=12), HoldoutConfig(), 0)
+    items = np.intersect1d(split.forget_items, build(DATA, split, 0).queries["forget"].targets)
+    gold, own = knows_least(split.forget_items, items[1:]), knows_least(split.forget_items, items[:1])
+    ctx = cell(0, gold, gold, gold, own)
+    gap = by_name(Ranking(RankingConfig()).measure(ctx))["hit@10:vs_gold/forget"]
+    assert gap.value < -0.3 and gap.note == ""
+
+
 def knows_least(hidden: np.ndarray, known: np.ndarray | None = None) -> Planted:
     """Noise, with some items far below it, but for those that are known where they are the target."""
     background = noise(3, N)

@@ -236,6 +236,23 @@ def test_a_memory_of_a_few_items_alone_is_no_memory_of_the_request() -> None:
     assert "Base may remember nothing: its hit@10 on `forget` is 0.1400 [0.12" in text
     assert f"above gold's, which {few}." in text
     assert "of that gap" not in text and "of that gap" in markdown(results(rows, CONTROLS))
+    # Over seeds they add up: 4 and 4 are enough.
+    assert verdicts.rests_on_few(results(rows, CONTROLS, seeds=2, notes={from_gold: few}), "do_nothing") == ""
+    one = "rests on 1 of the 30 that were asked about"
+    made = results(rows, CONTROLS, seeds=3, notes={from_gold: one})
+    assert verdicts.rests_on_few(made, "do_nothing") == "rests on 3 of the 90 that were asked about"
+
+
+def test_a_seed_with_even_less_memory_makes_no_memory_of_the_others() -> None:
+    from_gold = "hit@10:vs_gold/forget"
+    rows = {**ROWS, "do_nothing": {**ROWS["do_nothing"], from_gold: (0.14, 0.01)}}
+    made = results(rows, CONTROLS, seeds=2, notes={from_gold: "rests on 4 of the 30 that were asked about"})
+    (_, second) = made.row("do_nothing")
+    none = [m.model_copy(update={"value": 0.0, "note": ""}) if m.name == from_gold else m for m in second.measurements]
+    outcome = second.record.outcome.model_copy(update={"measurements": tuple(none)})
+    emptied = replace(second, record=second.record.model_copy(update={"outcome": outcome}))
+    finished = tuple(emptied if item is second else item for item in made.finished)
+    assert verdicts.rests_on_few(replace(made, finished=finished), "do_nothing").startswith("rests on 4 of the 30")
 
 
 def test_by_an_attack_without_power_rows_are_not_compared() -> None:
@@ -248,6 +265,12 @@ def test_by_an_attack_without_power_rows_are_not_compared() -> None:
     assert "AUC raw, against gold" not in markdown(weak)
     assert verdicts.against_best(weak, "auc_raw/forget") == (None, [])
     assert verdicts.significantly_best(weak, "auc_raw/forget") is None
+    # A method that trained its own base is judged by that.
+    own = {"sisa": (0.8, 0.02), "sisa: own base": (0.9, 0.02), "sisa: own gold": (0.5, 0.02)}
+    sharded = {**rows, **{label: {"auc_raw/forget": pair} for label, pair in own.items()}}
+    controls = ("control", "sisa: own base", "sisa: own gold")
+    mixed = results(sharded, controls, notes={"auc_raw/forget": "NO POWER"}, better=better)
+    assert [c.label for c in verdicts.against_gold(mixed, "auc_raw/forget")] == ["sisa"]
     strong = {**rows, "do_nothing": {**ROWS["do_nothing"], "auc_raw/forget": (0.9, 0.02)}}
     made = results(strong, ("control",), better=better)
     assert "AUC raw, against gold" in markdown(made)

@@ -127,7 +127,8 @@ def _compared(one: Side, other: Side, pairs: Sequence[Pair], seeds: Sequence[int
             better = found[1].better
             floor = noise_floor(one, name, better, common).times(2)
             difference = Shift(second.values - first.values, second.errors - first.errors, second.sources, floor)
-            counts = _counts(one, other, (a, b), name, common, better) if basis is Basis.USERS else None
+            known = all(Basis.USERS in s.bases(row, name, seed) for s, row in ((one, a), (other, b)) for seed in common)
+            counts = _counts(one, other, (a, b), name, common, better) if known else None
             yield Compared(
                 (a, b), name, better, found[1].unit, first.mean, second.mean, difference, len(common), counts, basis
             )

@@ -1,6 +1,6 @@
 """Numbers of two rows, paired: of the same seeds and, where their values are kept, of the same users."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -37,7 +37,7 @@ def shift_of(
     rows = [(one, label, 0), (other, other_label or label, 2)]
     subtracted = [(one, minus, 1), (other, minus, 3)] if minus is not None else []
     every = [(side, row) for side, row, _ in (*rows, *subtracted)]
-    basis = _best(side.bases(row, name, seed) for side, row in every for seed in seeds)
+    basis = _best([(side, row, seed) for side, row in every for seed in seeds], name)
     sizes = [side.size(name, basis) for side in (one, other)]
     size = min(sizes) if basis is Basis.REPLICATES else max(sizes)
 
@@ -82,7 +82,7 @@ def noise_floor(side: Side, name: str, better: str, seeds: Sequence[int]) -> Flo
     labels = [label for label in free if label and all(side.find(label, name, seed) for seed in seeds)]
     if len(labels) < 2:
         return Floor()
-    basis = _best(side.bases(label, name, seed) for label in labels for seed in seeds)
+    basis = _best([(side, label, seed) for label in labels for seed in seeds], name)
     size = side.size(name, basis)
     rows = [[side.number(label, name, seed, basis, size, slot) for seed in seeds] for slot, label in enumerate(labels)]
     found = floor_of([_shift(numbers, None) for numbers in rows])
@@ -98,9 +98,16 @@ def _exaggerated(name: str, labels: Sequence[str]) -> float:
     return 1.0
 
 
-def _best(bases: Iterable[frozenset[Basis]]) -> Basis:
-    """The best that all numbers have."""
-    common = frozenset.intersection(*bases)
+def _best(numbers: Sequence[tuple[Side, str, int]], name: str) -> Basis:
+    """The best that a measurement of all these sides, rows and seeds has.
+
+    Users' values alone do not say how much of a mean over queries depends on whom: on few withdrawn items their error
+    would be several times too small. So there replicates come first, where all have them.
+    """
+    common = frozenset.intersection(*(side.bases(label, name, seed) for side, label, seed in numbers))
+    if {Basis.USERS, Basis.REPLICATES} <= common:
+        plain = all(side.over_users(label, name, seed) for side, label, seed in numbers)
+        common -= {Basis.REPLICATES if plain else Basis.USERS}
     return min(common, key=ORDER.index)
 
 

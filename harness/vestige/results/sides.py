@@ -81,16 +81,19 @@ class Side:
     def bases(self, label: str, name: str, seed: int) -> frozenset[Basis]:
         """All that the error of a number can be read from."""
         cell, m = self._cell(label, name, seed)
-        of, replicated = self.per_user.get((cell, name)), (cell, name) in self.results.replicates
         there = {
-            # Of a mean over queries, where some users are asked more often than others, users' values alone would not
-            # say how much depends on whom: on few withdrawn items the error would be several times too small.
-            Basis.USERS: of is not None and (is_mean(m, of) or not replicated),
-            Basis.REPLICATES: replicated,
+            Basis.USERS: (cell, name) in self.per_user,
+            Basis.REPLICATES: (cell, name) in self.results.replicates,
             Basis.INTERVALS: m.interval is not None,
             Basis.SEEDS: True,
         }
         return frozenset(basis for basis, known in there.items() if known)
+
+    def over_users(self, label: str, name: str, seed: int) -> bool:
+        """Whether a number is the mean of its users' values, and not one over queries, of which some have more."""
+        cell, m = self._cell(label, name, seed)
+        of = self.per_user.get((cell, name))
+        return of is not None and is_mean(m, of)
 
     def number(self, label: str, name: str, seed: int, basis: Basis, size: int, slot: int) -> Number:
         """A row's measurement at a seed.

@@ -124,9 +124,10 @@ def _comparison(results: Results, section: Section) -> list[str]:
     for name in section.headlines:
         compared = against_gold(results, name)
         if not compared:
-            continue
-        if powerless(results, name):
-            texts.append(f"{section.columns.get(name, name)}: NO POWER on base, so rows are not compared with gold.")
+            if powerless(results, name):
+                texts.append(
+                    f"{section.columns.get(name, name)}: NO POWER on base, so rows are not compared with gold."
+                )
             continue
         text = f"{section.columns.get(name, name)}, against gold, p adjusted for {len(compared)} rows (Holm)."
         text += _told_apart(compared)

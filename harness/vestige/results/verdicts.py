@@ -1,5 +1,6 @@
 """What a board says as a whole: whether it says anything, which rows differ from gold, whether the attacks work."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,12 @@ RETRAININGS = ("control", "recheck")
 
 MIRRORED = ("auc_calibrated/", "tpr_calibrated")
 """Of these recheck has what control has, with the sign turned: it is what all others are calibrated with."""
+
+RESTS_ON = re.compile(r"rests on (\d+) of the (\d+) that were asked about")
+"""The note of a difference that very few users (or withdrawn items) make."""
+
+FEWEST = 5
+"""So many, over all seeds, are no longer very few: a one-sided sign test of fewer is never below 5 %."""
 
 DETECTED = 0.8
 """The smallest difference is named that would be found so often."""
@@ -62,8 +69,12 @@ def powerless(results: Results, name: str, label: str = "") -> bool:
 def rests_on_few(results: Results, base: str) -> str:
     """Says of how few users (or withdrawn items) a base recommends more than gold on `forget`; empty of enough."""
     name = f"hit@{k_of(results)}:vs_gold/forget"
-    notes = [m.note for item in results.row(base) if (m := item.find(name)) is not None]
-    return notes[0] if notes and all(note.startswith("rests on ") for note in notes) else ""
+    found = [item.find(name) for item in results.row(base)]
+    counts = [RESTS_ON.match(m.note) for m in found if m is not None and m.value is not None and m.value > 0]
+    few, asked = (sum(int(count[part]) for count in counts if count) for part in (1, 2))
+    if not counts or None in counts or few >= FEWEST:
+        return ""
+    return f"rests on {few} of the {asked} that were asked about"
 
 
 def warnings(results: Results) -> list[str]:
@@ -147,11 +158,13 @@ def against_control(results: Results, name: str) -> list[Compared]:
 
 
 def _compared(results: Results, name: str, pairs: Mapping[str, str]) -> list[Compared]:
-    """Rows minus those that they are compared with, p-values adjusted over all of them."""
+    """Rows minus those that they are compared with, p-values adjusted over all of them; none by an attack that has no
+    power on a row's base.
+    """
     differences = {
         label: difference
         for label, target in pairs.items()
-        if (difference := results.difference(label, target, name)) is not None
+        if not powerless(results, name, label) and (difference := results.difference(label, target, name)) is not None
     }
     adjusted = holm([two_sided(d) for d in differences.values()])
     return [Compared(label, d, p) for (label, d), p in zip(differences.items(), adjusted, strict=True)]
@@ -161,14 +174,10 @@ def significantly_best(results: Results, name: str) -> str | None:
     """The method that is better on `metric/view` than every other one, p < `ALPHA` after Holm's adjustment; else None.
 
     Base and gold stand aside: they are what methods are compared with. Better is the higher or lower value, or the one
-    nearer to its target; differences are paired by user, over the seeds that both rows have. By an attack without power
-    no method is best.
+    nearer to its target; differences are paired by user, over the seeds that both rows have. Rows on whose base an
+    attack has no power stand aside, too.
     """
-    if powerless(results, name):
-        return None
-    references = {results.label_of("do_nothing"), results.label_of("retrain")}
-    labels = [label for label in results.competing if label not in references]
-    valued = [row for row in labels if (pooled := results.pooled(row, name)) is not None and pooled.value is not None]
+    valued = _valued(results, name)
     if len(valued) < 2:
         return None
     leads = {label: [_lead(results, label, other, name) for other in valued if other != label] for label in valued}
@@ -184,13 +193,9 @@ def against_best(results: Results, name: str) -> tuple[str | None, list[Compared
 
     Base and gold stand aside, as for `significantly_best`. `difference` is how much worse a method is (its lead over
     the best, negative), p-values are adjusted over the methods by Holm's method; (None, []) where fewer than two can be
-    compared, or by an attack without power.
+    compared.
     """
-    if powerless(results, name):
-        return None, []
-    references = {results.label_of("do_nothing"), results.label_of("retrain")}
-    labels = [label for label in results.competing if label not in references]
-    valued = [row for row in labels if (pooled := results.pooled(row, name)) is not None and pooled.value is not None]
+    valued = _valued(results, name)
     for best in valued:
         leads = {other: _lead(results, other, best, name) for other in valued if other != best}
         known = {label: lead for label, lead in leads.items() if lead is not None and lead.value <= 0}
@@ -198,6 +203,13 @@ def against_best(results: Results, name: str) -> tuple[str | None, list[Compared
             adjusted = holm([two_sided(lead) for lead in known.values()])
             return best, [Compared(label, d, p) for (label, d), p in zip(known.items(), adjusted, strict=True)]
     return None, []
+
+
+def _valued(results: Results, name: str) -> list[str]:
+    """The methods that have a value, but for base and gold, and those on whose base an attack has no power."""
+    references = {results.label_of("do_nothing"), results.label_of("retrain")}
+    labels = [row for row in results.competing if row not in references and not powerless(results, name, row)]
+    return [row for row in labels if (pooled := results.pooled(row, name)) is not None and pooled.value is not None]
 
 
 def _lead(results: Results, label: str, other: str, name: str) -> Estimate | None:

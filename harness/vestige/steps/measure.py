@@ -426,11 +426,13 @@ def _remembers(rows: Sequence[Row], metric: str) -> list[str]:
         return [
             "nothing that was forgotten has an interaction before it in training, so no model can be asked about it."
         ]
-    if gap.interval is None or gap.interval[0] > 0:
+    if gap.interval is None or (gap.interval[0] > 0 and not gap.note):
         return []
+    few = f", which {gap.note}" if gap.note else ""
     return [
         f"base does not surely remember what was forgotten ({metric} on forget is {gap.value:.4f} above gold's, "
-        f"{gap.interval[0]:.4f} to {gap.interval[1]:.4f}), so forgetting cannot show; train base and gold for longer."
+        f"{gap.interval[0]:.4f} to {gap.interval[1]:.4f}{few}), so forgetting cannot show; "
+        "train base and gold for longer."
     ]
 
 

@@ -96,7 +96,8 @@ def uncompared(results: Results, shown: list[Column]) -> list[str]:
     """
     out = []
     for column in shown:
-        found = [results.pooled(label, column.name) for label in results.competing]
+        labels = [label for label in results.competing if not powerless(results, column.name, label)]
+        found = [results.pooled(label, column.name) for label in labels]
         if sum(p is not None and p.interval is not None for p in found) > 1 and not against_gold(results, column.name):
             out.append(column.title)
     return list(dict.fromkeys(out))
@@ -165,8 +166,7 @@ def _used(results: Results) -> Iterator[Section]:
 
 def _marks(results: Results, name: str) -> Mapping[str, tuple[str, str, bool]]:
     """By label: against gold, against the best method, and whether it is the best method."""
-    told = [] if powerless(results, name) else against_gold(results, name)
-    gold = {c.label: _said("gold", c.difference.value, c.p) for c in told if c.p < ALPHA}
+    gold = {c.label: _said("gold", c.difference.value, c.p) for c in against_gold(results, name) if c.p < ALPHA}
     best, compared = against_best(results, name)
     worse = {c.label: _said(f"the best method, {best}", c.difference.value, c.p) for c in compared if c.p < ALPHA}
     return {label: (gold.get(label, ""), worse.get(label, ""), label == best) for label in results.competing}
