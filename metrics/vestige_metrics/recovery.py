@@ -136,7 +136,7 @@ def _recovered(context: Context, attempt: str) -> Outcome:
     baseline = largest([gold, control])
     best = 2 if gold.value >= control.value else 3
     if few := rests_on_few(users, hits[1][asked], hits[best][asked]):
-        return Outcome(None, f"{NO_POWER}: what base remembers beyond gold {few}")
+        return Outcome(None, f"{NO_POWER}: base {base.value:.4f} above gold {baseline.value:.4f} {few}")
     ratio = (own - baseline).over(base - baseline)
     if ratio is None:
         return Outcome(None, f"{NO_POWER}: base {base.value:.4f} is not surely above gold {baseline.value:.4f}")
