@@ -1,6 +1,7 @@
 """`vestige tune` through the command line: a study from nothing, again, longer, broken, and used by a board."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,18 @@ def test_the_same_command_costs_nothing_and_a_longer_study_only_what_is_new(made
     assert longer.returncode == 0 and "[3/3]" in longer.stderr and "grad_diff, trial 4" in longer.stderr
     trials = json.loads((tmp_path / "tuning" / "grad_diff.json").read_bytes())["trials"]
     assert len(trials) == 5 and trials[:4] == json.loads(file.read_bytes())["trials"]
+
+
+def test_a_store_cleared_of_models_is_filled_again_and_the_study_is_the_same(made: Made, tmp_path: Path) -> None:
+    board, cache, file, _ = made
+    copy = tmp_path / "cache"
+    shutil.copytree(cache, copy)
+    for stage in ("train", "unlearn"):
+        shutil.rmtree(copy / "store" / stage)
+    again = tune(board, tmp_path / "out", copy, "--method", "grad_diff", "--trials", 4)
+    assert again.returncode == 0, again.stderr
+    assert "train gold, seed 1: done" in again.stderr and "measure" not in again.stderr
+    assert without_seconds(tmp_path / "out" / "tuning" / "grad_diff.json") == without_seconds(file)
 
 
 def test_from_nothing_with_other_test_items_it_is_the_same_study(made: Made, tmp_path: Path) -> None:

@@ -61,11 +61,15 @@ class Plan:
     cells: tuple[Cell, ...]
     jobs: tuple[Job, ...]
 
-    def missing(self, store: Store) -> list[Job]:
-        """The jobs that must run so that every cell has its result, judged by the store alone."""
+    def missing(self, store: Store, besides: Iterable[tuple[str, str]] = ()) -> list[Job]:
+        """The jobs that must run so that every cell has its result, judged by the store alone.
+
+        Args:
+            besides: Jobs of the plan, as (stage, key), whose artifacts must be there as well.
+        """
         by_id = {job.id: job for job in self.jobs}
         wanted: set[tuple[str, str]] = set()
-        stack = [cell.job.id for cell in self.cells]
+        stack = [*(cell.job.id for cell in self.cells), *besides]
         while stack:
             identity = stack.pop()
             if identity in wanted or store.get(*identity):

@@ -219,7 +219,12 @@ def _try(tuned: Tuned, settings: Sequence[Mapping[str, Scalar]], first: int, run
 
 
 def _run(wanted: Plan, store: Store, run: Run) -> Mapping[tuple[str, str], Outcome]:
-    missing = wanted.missing(store)
+    """Runs what is missing of the results, and of the models behind them: a study says what each cost, and a store
+    that was cleared of models keeps the results.
+    """
+    payloads = [cell.job.payload for cell in wanted.cells]
+    models = [model for of in payloads for model in (of["subject"], *of["roles"].values())]
+    missing = wanted.missing(store, besides=[(model["stage"], model["key"]) for model in models])
     return run(missing) if missing else {}
 
 
