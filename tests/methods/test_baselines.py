@@ -32,10 +32,11 @@ from vestige.recommenders.sasrec_config import SASRecConfig
 from vestige.recommenders.scoring import rank_queries
 from vestige.recommenders.t5 import T5Recommender
 from vestige.recommenders.t5_config import T5RecommenderConfig
+from vestige.recommenders.windows import Coverage, draw_windows, mean_sizes, windows_a_pass
 from vestige.specs import MethodSpec
 from vestige_datasets.configs import SyntheticConfig
 from vestige_datasets.synthetic import Synthetic
-from vestige_methods.baselines import configs, loop, pcgrad, scrub, ssd
+from vestige_methods.baselines import configs, loop, pcgrad, random_label, scrub, ssd
 from vestige_methods.baselines.dpo_alternative import alternatives
 from vestige_methods.baselines.e2urec import without
 from vestige_methods.baselines.influence import conjugate_gradients
@@ -45,6 +46,7 @@ from vestige_methods.baselines.npo import npo_loss
 from vestige_methods.baselines.pcgrad import surgery
 from vestige_methods.baselines.plugin import BASELINES
 from vestige_methods.baselines.random_label import another
+from vestige_methods.baselines.shares import asked, drawn, forgotten_by_retained, of_queries, trained_on
 from vestige_methods.baselines.simnpo import simnpo_loss
 from vestige_methods.baselines.undial import lowered
 
@@ -329,12 +331,112 @@ def test_dpo_by_hand(world) -> None:
     assert losses[1.0] > losses[0.0]
 
 
+@pytest.fixture(scope="module")
+def forgetful(world):
+    """The same with a recommender that drops out."""
+    split, _ = world
+    base = SASRec(TINY.model_copy(update={"dropout": 0.3, "passes": 60}), CATALOGUE)
+    base.fit(training(DATA, split, [Part.RETAINED, Part.FORGET]), 0, silent)
+    return split, base
+
+
+@pytest.mark.parametrize("name", ["npo", "dpo_alternative"])
+def test_dropout_is_not_taken_for_forgotten(forgetful, name: str) -> None:
+    """At θ_o all ratios to the original are 1, so the loss is (2/β) log 2, whatever the recommender drops out."""
+    _, found = run(forgetful, name, steps=1, beta=4.0, retain_weight=0.0)
+    assert found.notes["loss of the last step"] == pytest.approx(2 / 4.0 * np.log(2), rel=1e-4)
+
+
+def test_gradient_ascent_rises_as_it_says_whatever_is_dropped_out(forgetful) -> None:
+    split, base = forgetful
+    one = task_of(forgetful)
+    one = replace(one, forget=one.forget.take(np.arange(2)))
+    for task in (task_of(forgetful), *([one] if split.kind == "interactions" else [])):
+        found = method("gradient_ascent", rise=0.3, learning_rate=3e-5, steps=900).unlearn(task)
+        assert found.notes["steps"] > 1
+        assert ce_of(found.model, task.forget) - ce_of(base, task.forget) == pytest.approx(0.3, rel=0.5)
+
+
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=4),
+    st.integers(2, 20),
+    st.sampled_from(["inside", "even", "whole"]),
+)
+def test_how_often_training_shows_an_interaction_is_what_its_windows_show(
+    lengths: list[int], window: int, coverage: Coverage
+) -> None:
+    model = SASRec(TINY.model_copy(update={"window": window, "coverage": coverage}), CATALOGUE)
+    sizes = np.asarray(lengths)
+    found = trained_on(model, sizes)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    per_window = found / np.repeat(windows_a_pass(sizes, window, coverage), sizes)
+    shown, draws = np.zeros(len(found)), 1500
+    rng = np.random.default_rng(0)
+    for row, length in enumerate(lengths):
+        starts, held = draw_windows(np.full(draws, length), window, coverage, rng)
+        place = np.arange(length)[:, None]
+        shown[offsets[row] : offsets[row + 1]] = ((place >= starts) & (place < starts + held)).mean(axis=1)
+    assert per_window == pytest.approx(shown, abs=0.08)
+    each = np.add.reduceat(found, offsets[:-1])
+    assert each == pytest.approx(windows_a_pass(sizes, window, coverage) * mean_sizes(sizes, window, coverage))
+
+
+def test_the_latest_of_long_histories_weigh_as_little_as_training_shows_them(world) -> None:
+    """Windows that lie inside a history show its end seldom: a mean weight of the user would be several times that."""
+    if world[0].kind == "users":
+        return
+    model = SASRec(TINY.model_copy(update={"window": 6}), CATALOGUE)
+    task = task_of(world)
+    rows = task.forget_sequences
+    latest = np.zeros(len(task.forget_mask), dtype=bool)
+    latest[rows.offsets[1:] - 1] = True
+    last = replace(task, forget_mask=latest)
+    by_hand = (1 / (rows.lengths - 6 + 1)).sum() / (6 * len(task.retained))
+    assert forgotten_by_retained(model, last) == pytest.approx(by_hand)
+
+
+def test_queries_weigh_as_their_targets_do(world) -> None:
+    model = SASRec(TINY.model_copy(update={"window": 6}), CATALOGUE)
+    task = task_of(world)
+    often, found = trained_on(model, task.forget_sequences.lengths), of_queries(model, task)
+    assert found.sum() == pytest.approx(1)
+    rows, at = task.forget_sequences, asked(task)
+    assert (rows.items[at] == task.forget.targets).all() and task.forget_mask[at].all() and (np.diff(at) > 0).all()
+    assert (rows.users[np.searchsorted(rows.offsets, at, side="right") - 1] == task.forget.users).all()
+    assert found == pytest.approx(often[at] / often[at].sum())
+
+
+def test_long_histories_are_drawn_as_often_as_training_shows_them() -> None:
+    """Under `whole` a pass shows every interaction once, so a history of 200 is drawn twenty times one of 10."""
+    model = SASRec(TINY.model_copy(update={"window": 10, "coverage": "whole"}), CATALOGUE)
+    lengths = np.asarray([10] * 90 + [200] * 10)
+    rng = np.random.default_rng(0)
+    counts = sum(np.bincount(drawn(model, lengths, rng)[:16], minlength=100) for _ in range(2000))
+    expected = windows_a_pass(lengths, 10, "whole")
+    assert counts[90:].sum() / counts.sum() == pytest.approx(expected[90:].sum() / expected.sum(), abs=0.02)
+    assert (np.bincount(drawn(SASRec(TINY, CATALOGUE), lengths, rng), minlength=100) == 1).all()
+
+
 def test_random_labels_are_every_other_item_alike() -> None:
     targets = torch.full((8000,), 3)
-    drawn = another(targets, 5, torch.Generator().manual_seed(0))
-    counts = torch.bincount(drawn, minlength=5)
-    assert counts[3] == 0 and counts.sum() == 8000
-    assert (counts[[0, 1, 2, 4]].float() / 2000 - 1).abs().max() < 0.1
+    for items, others in (([0, 2, 3, 5, 6], [0, 2, 5, 6]), ([1, 3], [1]), ([0, 2, 5, 6], [0, 2, 5, 6])):
+        drawn = another(targets, torch.tensor(items), torch.Generator().manual_seed(0))
+        counts = torch.bincount(drawn, minlength=7)
+        assert counts[others].sum() == 8000
+        assert (counts[others].float() * len(others) / 8000 - 1).abs().max() < 0.1
+
+
+def test_random_labels_are_items_that_somebody_keeps(world, monkeypatch) -> None:
+    """An item that is withdrawn, or that nobody was trained on, would be taught as an answer."""
+    task = task_of(world)
+    kept = np.unique(task.retained.items)[:7].astype(task.retained.items.dtype)
+    few = sequences([kept.tolist()] * 5)
+    given: list[Any] = []
+    monkeypatch.setattr(random_label, "another", lambda *asked: given.append(another(*asked)) or given[-1])
+    method("random_label", steps=3).unlearn(replace(task, retained=few))
+    assert set(torch.cat(given).tolist()) <= set(kept.tolist())
+    with pytest.raises(InputError, match="a single one or none"):
+        method("random_label").unlearn(replace(task, retained=sequences([kept[:1].tolist()])))
 
 
 def test_conjugate_gradients_solve_the_equation() -> None:
@@ -601,10 +703,11 @@ def test_alternatives_are_of_their_pool_and_not_the_target(seed: int) -> None:
     rng = np.random.default_rng(seed)
     pools = sequences([[1, 2, 3], [4], [5, 6]])
     pool, targets = rng.integers(0, 3, 1000), rng.integers(1, 7, 1000)
-    found = alternatives(pools, pool, targets, 8, rng)
+    found = alternatives(pools, pool, targets, rng)
     assert (found != targets).all()
     several = pools.lengths[pool] > 1
     inside = np.asarray([item in pools.row(row) for item, row in zip(found, pool, strict=True)])
+    assert np.isin(found, pools.items).all()
     assert inside[several].mean() > 0.95 and inside[(pool == 1) & (targets != 4)].all()
 
 

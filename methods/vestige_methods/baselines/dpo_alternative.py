@@ -5,7 +5,7 @@
 y⁻ is the forgotten item, y⁺ one that the same user keeps, or one drawn from all that is retained. Rafailov et al.,
 "Direct Preference Optimization", NeurIPS 2023 (arXiv 2305.18290); for forgetting in Maini et al., "TOFU" (arXiv
 2401.06121) and, with several alternatives, AltPO (Mekala et al., COLING 2025, arXiv 2409.13474). It writes a new
-answer where there should be none.
+answer where there should be none. Nothing is dropped out, so that θ_o is where all ratios are 1.
 """
 
 import numpy as np
@@ -44,7 +44,7 @@ class DPOAlternative:
 
         def loss(forget: Transitions, retain: Transitions) -> torch.Tensor:
             pool = batches.asked_by if c.alternative == "own" else np.zeros(len(forget), dtype=np.int64)
-            drawn = alternatives(pools, pool, forget.targets.cpu().numpy(), len(task.catalogue), rng)
+            drawn = alternatives(pools, pool, forget.targets.cpu().numpy(), rng)
             better = torch.from_numpy(drawn).to(forget.targets.device)
             with torch.no_grad():
                 before = torch.log_softmax(original.logits(forget), dim=-1)
@@ -53,27 +53,28 @@ class DPOAlternative:
             preferred = logsigmoid(c.beta * (gained[:, 0] - gained[:, 1]))
             return -(2 / c.beta) * preferred.mean() + c.retain_weight * ce(model, retain)
 
-        return descend(task, model, c, loss, batches=batches)
+        return descend(task, model, c, loss, batches=batches, dropout=False)
 
 
-def alternatives(
-    pools: Sequences, pool: IntArray, targets: IntArray, n_items: int, rng: np.random.Generator
-) -> IntArray:
+def alternatives(pools: Sequences, pool: IntArray, targets: IntArray, rng: np.random.Generator) -> IntArray:
     """int64 [transitions]: an item each from a pool that is not the target.
 
     Args:
         pools: Items to draw from; the pools that are drawn from hold some.
         pool: int64 [transitions], whose number each is drawn from.
         targets: int64 [transitions].
-        n_items: Of the catalogue.
         rng: Draws.
     """
     place = (rng.random((4, len(targets))) * pools.lengths[pool]).astype(np.int64)
     drawn = pools.items[pools.offsets[pool] + place].astype(np.int64)
     same = drawn == targets
-    # The first of four draws that differs; where all are the same (hardly ever), the next item of the catalogue.
+    # The first of four draws that differs; where all are the same (hardly ever), the next item of any pool.
     chosen = drawn[same.argmin(axis=0), np.arange(len(targets))]
-    better: IntArray = np.where(same.all(axis=0), (chosen + 1) % n_items, chosen)
+    none = np.flatnonzero(same.all(axis=0))
+    if len(none):
+        items = np.unique(pools.items).astype(np.int64)
+        chosen[none] = items[np.searchsorted(items, targets[none], side="right") % len(items)]
+    better: IntArray = chosen
     return better
 
 

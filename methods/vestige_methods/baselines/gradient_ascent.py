@@ -4,7 +4,8 @@
 
 Jang et al., "Knowledge Unlearning for Mitigating Privacy Risks in Language Models", ACL 2023 (arXiv 2210.01504),
 who stop where the forgotten is as unlikely as what was never seen; here that is a rise in nats, of the same transitions
-for the original and for what became of it. Nothing holds on to the rest, so utility falls with it.
+for the original and for what became of it, both without dropout. Nothing holds on to the rest, so utility falls with
+it.
 """
 
 import torch
@@ -26,7 +27,6 @@ class GradientAscent:
         """Climbs on all weights."""
         model = differentiable(task, "gradient_ascent")
         original = frozen(model)
-        original.module.train()  # drops out as often as what it is compared with
         notes: dict[str, float] = {}
 
         def loss(forget: Transitions, retain: Transitions) -> torch.Tensor:
@@ -38,4 +38,4 @@ class GradientAscent:
         def enough() -> bool:
             return notes["CE_f has risen by"] >= self.config.rise
 
-        return descend(task, model, self.config, loss, stop=enough, notes=notes)
+        return descend(task, model, self.config, loss, stop=enough, notes=notes, dropout=False)

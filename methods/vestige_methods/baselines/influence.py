@@ -28,7 +28,7 @@ from vestige.recommenders.torch_tools import deterministic
 from vestige_methods.baselines.configs import InfluenceConfig
 from vestige_methods.baselines.counting import CountsSome
 from vestige_methods.baselines.loop import differentiable, empty, numbers
-from vestige_methods.baselines.shares import forgotten_by_retained, of_queries
+from vestige_methods.baselines.shares import drawn, forgotten_by_retained, of_queries
 
 AT_ONCE = 64
 """Forgotten transitions, or retained sequences, of one pass."""
@@ -78,7 +78,7 @@ class Influence:
         self, model: Differentiable, task: Task, weights: Vector, slopes: CountsSome, products: CountsSome
     ) -> tuple[Vector, float]:
         rng = np.random.default_rng(task.seed)
-        rows = rng.permutation(len(task.retained))[: self.config.sequences]
+        rows = drawn(model, task.retained.lengths, rng)[: self.config.sequences]
         retained = [
             model.transitions(task.retained.take(rows[start : start + AT_ONCE]), rng)
             for start in range(0, len(rows), AT_ONCE)

@@ -5,16 +5,17 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn.functional import cross_entropy
 
+from vestige.data.sequences import IntArray, Sequences
 from vestige.errors import InputError
 from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Differentiable, Scorer, Transitions
 from vestige.recommenders.flops import Flops, count_flops
 from vestige.recommenders.torch_tools import deterministic, step
 from vestige_methods.baselines.configs import DescentConfig
+from vestige_methods.baselines.shares import drawn
 
 Loss = Callable[[Transitions, Transitions], torch.Tensor]
 """A scalar to descend on, of a batch of forgotten and one of retained transitions."""
@@ -61,8 +62,8 @@ def empty(task: Task) -> bool:
 class Batches:
     """Draws transitions of F and of R by a seed.
 
-    Whole users are asked about a random window of each; of single interactions, each forgotten one after its history
-    (see `Task.forget`).
+    As training draws them: a random window of each user, or of a long one more where a pass shows all of it. Of single
+    interactions each forgotten one is asked for after its history (see `Task.forget`).
     """
 
     def __init__(self, model: Differentiable, task: Task, size: int) -> None:
@@ -74,10 +75,10 @@ class Batches:
     def forget(self) -> Transitions:
         """A batch of F."""
         if self._task.kind == "users":
-            rows = self._draw(len(self._task.forget_sequences))
+            rows = self._drawn(self._task.forget_sequences)
             found = self._model.transitions(self._task.forget_sequences.take(rows), self._rng)
         else:
-            queries = self._task.forget.take(self._draw(len(self._task.forget)))
+            queries = self._task.forget.take(self._rng.permutation(len(self._task.forget))[: self._size])
             rows = np.searchsorted(self._task.forget_sequences.users, queries.users)
             found = self._model.transitions_of(queries)
         self.asked_by = rows[found.rows.cpu().numpy()]
@@ -85,11 +86,11 @@ class Batches:
 
     def retain(self) -> Transitions:
         """A batch of R."""
-        rows = self._draw(len(self._task.retained))
+        rows = self._drawn(self._task.retained)
         return self._model.transitions(self._task.retained.take(rows), self._rng)
 
-    def _draw(self, count: int) -> npt.NDArray[np.int64]:
-        return self._rng.permutation(count)[: self._size]
+    def _drawn(self, sequences: Sequences) -> IntArray:
+        return drawn(self._model, sequences.lengths, self._rng)[: self._size]
 
 
 def descend(
@@ -102,6 +103,7 @@ def descend(
     notes: Mapping[str, float] | None = None,
     extra: Flops | None = None,
     batches: Batches | None = None,
+    dropout: bool = True,
 ) -> Unlearned:
     """Descends on `loss` with AdamW for `config.steps`, or until `stop`.
 
@@ -110,6 +112,8 @@ def descend(
         stop: Asked once a batch's loss is known, before the step that would be taken on it.
         notes, extra: What the method noted (until the end) and spent before.
         batches: Where the transitions come from; drawn by the task's seed unless given.
+        dropout: Whether the model drops out as in training. Not where its probabilities are compared with the
+            original's: what dropout takes from them would be taken for forgotten.
 
     Returns:
         The model, with its mode set to evaluation, and what it cost. An empty request gives it back as it was.
@@ -129,7 +133,7 @@ def descend(
     model.module.zero_grad(set_to_none=True)
     deterministic(task.seed)
     value, done = math.nan, 0
-    model.module.train()
+    model.module.train(dropout)
     while done < config.steps:
         found = loss(batches.forget(), batches.retain())
         if stop():

@@ -3,7 +3,7 @@
     minimise mean_F −(2/β) log σ(−β (log p_θ − log p_o)) + α CE_r
 
 Zhang et al., "Negative Preference Optimization: From Catastrophic Collapse to Effective Unlearning", COLM 2024 (arXiv
-2404.05868). With β → 0 it is gradient ascent.
+2404.05868). With β → 0 it is gradient ascent. Nothing is dropped out, so that θ_o is where the ratio is 1.
 """
 
 import torch
@@ -37,4 +37,4 @@ class NPO:
                 before = log_probs(original, forget)
             return npo_loss(log_probs(model, forget), before, c.beta) + c.retain_weight * ce(model, retain)
 
-        return descend(task, model, c, loss)
+        return descend(task, model, c, loss, dropout=False)

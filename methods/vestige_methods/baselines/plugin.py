@@ -43,7 +43,15 @@ BASELINES: tuple[tuple[str, str, type[Config], str], ...] = (
 )  # fmt: skip
 """Name, class, settings and summary; the module has the method's name."""
 
-VERSIONS = {"gradient_ascent": "3", "dpo_alternative": "2", "scrub": "2", "ssd": "3", "influence": "2"}
+VERSIONS = {
+    "gradient_ascent": "4",
+    "npo": "2",
+    "dpo_alternative": "3",
+    "scrub": "2",
+    "random_label": "2",
+    "ssd": "4",
+    "influence": "3",
+}
 """Of those that give other results than when they came; of all others it is 1."""
 
 
