@@ -1,6 +1,7 @@
 """The baselines: each does what its formula says, touches nothing else, and is known by its characteristic property."""
 
 import copy
+import importlib
 import itertools
 from collections.abc import Mapping
 from dataclasses import replace
@@ -345,6 +346,15 @@ def test_dropout_is_not_taken_for_forgotten(forgetful, name: str) -> None:
     """At θ_o all ratios to the original are 1, so the loss is (2/β) log 2, whatever the recommender drops out."""
     _, found = run(forgetful, name, steps=1, beta=4.0, retain_weight=0.0)
     assert found.notes["loss of the last step"] == pytest.approx(2 / 4.0 * np.log(2), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["npo", "dpo_alternative"])
+def test_what_is_retained_is_learned_with_dropout_as_in_training(forgetful, monkeypatch, name: str) -> None:
+    modes: list[bool] = []
+    module = importlib.import_module(f"vestige_methods.baselines.{name}")
+    monkeypatch.setattr(module, "ce", lambda model, asked: modes.append(model.module.training) or ce(model, asked))
+    run(forgetful, name, steps=3)
+    assert modes[1:] == [True] * 3  # the first counts operations
 
 
 def test_gradient_ascent_rises_as_it_says_whatever_is_dropped_out(forgetful) -> None:

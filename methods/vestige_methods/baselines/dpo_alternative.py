@@ -5,7 +5,8 @@
 y⁻ is the forgotten item, y⁺ one that the same user keeps, or one drawn from all that is retained. Rafailov et al.,
 "Direct Preference Optimization", NeurIPS 2023 (arXiv 2305.18290); for forgetting in Maini et al., "TOFU" (arXiv
 2401.06121) and, with several alternatives, AltPO (Mekala et al., COLING 2025, arXiv 2409.13474). It writes a new
-answer where there should be none. Nothing is dropped out, so that θ_o is where all ratios are 1.
+answer where there should be none. In the first term nothing is dropped out, so that θ_o is where all ratios are
+1.
 """
 
 import numpy as np
@@ -18,7 +19,7 @@ from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Transitions
 from vestige.recommenders.gradients import frozen
 from vestige_methods.baselines.configs import DPOConfig
-from vestige_methods.baselines.loop import Batches, ce, descend, differentiable
+from vestige_methods.baselines.loop import Batches, ce, descend, differentiable, without_dropout
 
 
 class DPOAlternative:
@@ -48,12 +49,13 @@ class DPOAlternative:
             better = torch.from_numpy(drawn).to(forget.targets.device)
             with torch.no_grad():
                 before = torch.log_softmax(original.logits(forget), dim=-1)
-            now = torch.log_softmax(model.logits(forget), dim=-1)
+            with without_dropout(model):
+                now = torch.log_softmax(model.logits(forget), dim=-1)
             gained = (now - before).gather(1, torch.stack([better, forget.targets], dim=1))
             preferred = logsigmoid(c.beta * (gained[:, 0] - gained[:, 1]))
             return -(2 / c.beta) * preferred.mean() + c.retain_weight * ce(model, retain)
 
-        return descend(task, model, c, loss, batches=batches, dropout=False)
+        return descend(task, model, c, loss, batches=batches)
 
 
 def alternatives(pools: Sequences, pool: IntArray, targets: IntArray, rng: np.random.Generator) -> IntArray:

@@ -14,7 +14,7 @@ from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Transitions
 from vestige.recommenders.gradients import frozen
 from vestige_methods.baselines.configs import GradientAscentConfig
-from vestige_methods.baselines.loop import ce, descend, differentiable
+from vestige_methods.baselines.loop import ce, descend, differentiable, without_dropout
 
 
 class GradientAscent:
@@ -30,7 +30,8 @@ class GradientAscent:
         notes: dict[str, float] = {}
 
         def loss(forget: Transitions, retain: Transitions) -> torch.Tensor:
-            now = ce(model, forget)
+            with without_dropout(model):
+                now = ce(model, forget)
             with torch.no_grad():
                 notes["CE_f has risen by"] = float(now.detach() - ce(original, forget))
             return -now
@@ -38,4 +39,4 @@ class GradientAscent:
         def enough() -> bool:
             return notes["CE_f has risen by"] >= self.config.rise
 
-        return descend(task, model, self.config, loss, stop=enough, notes=notes, dropout=False)
+        return descend(task, model, self.config, loss, stop=enough, notes=notes)

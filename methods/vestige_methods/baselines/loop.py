@@ -1,7 +1,8 @@
 """The optimizer loop of the baselines: every step sees some transitions of F and some of R."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -35,6 +36,19 @@ def differentiable(task: Task, method: str) -> Differentiable:
 def ce(model: Differentiable, transitions: Transitions) -> torch.Tensor:
     """CE, the mean cross-entropy of the targets, in nats."""
     return cross_entropy(model.logits(transitions), transitions.targets)
+
+
+@contextmanager
+def without_dropout(model: Differentiable) -> Iterator[None]:
+    """In it the model drops nothing out: where its probabilities are compared with the original's, as much as dropout
+    takes from them would be taken for forgotten.
+    """
+    was = model.module.training
+    model.module.eval()
+    try:
+        yield
+    finally:
+        model.module.train(was)
 
 
 def kl(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
@@ -103,7 +117,6 @@ def descend(
     notes: Mapping[str, float] | None = None,
     extra: Flops | None = None,
     batches: Batches | None = None,
-    dropout: bool = True,
 ) -> Unlearned:
     """Descends on `loss` with AdamW for `config.steps`, or until `stop`.
 
@@ -112,8 +125,6 @@ def descend(
         stop: Asked once a batch's loss is known, before the step that would be taken on it.
         notes, extra: What the method noted (until the end) and spent before.
         batches: Where the transitions come from; drawn by the task's seed unless given.
-        dropout: Whether the model drops out as in training. Not where its probabilities are compared with the
-            original's: what dropout takes from them would be taken for forgotten.
 
     Returns:
         The model, with its mode set to evaluation, and what it cost. An empty request gives it back as it was.
@@ -133,7 +144,7 @@ def descend(
     model.module.zero_grad(set_to_none=True)
     deterministic(task.seed)
     value, done = math.nan, 0
-    model.module.train(dropout)
+    model.module.train()
     while done < config.steps:
         found = loss(batches.forget(), batches.retain())
         if stop():

@@ -3,7 +3,8 @@
     minimise mean_F −(2/β) log σ(−β (log p_θ − log p_o)) + α CE_r
 
 Zhang et al., "Negative Preference Optimization: From Catastrophic Collapse to Effective Unlearning", COLM 2024 (arXiv
-2404.05868). With β → 0 it is gradient ascent. Nothing is dropped out, so that θ_o is where the ratio is 1.
+2404.05868). With β → 0 it is gradient ascent. In the first term nothing is dropped out, so that θ_o is
+where the ratio is 1.
 """
 
 import torch
@@ -13,7 +14,7 @@ from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Transitions
 from vestige.recommenders.gradients import frozen, log_probs
 from vestige_methods.baselines.configs import NPOConfig
-from vestige_methods.baselines.loop import ce, descend, differentiable
+from vestige_methods.baselines.loop import ce, descend, differentiable, without_dropout
 
 
 def npo_loss(now: torch.Tensor, original: torch.Tensor, beta: float) -> torch.Tensor:
@@ -35,6 +36,8 @@ class NPO:
         def loss(forget: Transitions, retain: Transitions) -> torch.Tensor:
             with torch.no_grad():
                 before = log_probs(original, forget)
-            return npo_loss(log_probs(model, forget), before, c.beta) + c.retain_weight * ce(model, retain)
+            with without_dropout(model):
+                now = log_probs(model, forget)
+            return npo_loss(now, before, c.beta) + c.retain_weight * ce(model, retain)
 
-        return descend(task, model, c, loss, dropout=False)
+        return descend(task, model, c, loss)
