@@ -62,7 +62,7 @@ def forgetting_fidelity(context: Context) -> tuple[Estimate | None, str]:
     """FF; or None and why it is undefined."""
     users = len(np.unique(context.views.users("forget")))
     if users < MIN_USERS:
-        return None, f"{users} forgotten users are too few; {MIN_USERS} are needed"
+        return None, f"UNDEFINED: {users} forgotten users are too few; {MIN_USERS} are needed"
     own, base, control = (
         distance(context, m) for m in (context.subject, context.roles["base"], context.roles["control"])
     )

@@ -20,7 +20,7 @@ from vestige_metrics.membership_attacks import (
     why_not,
 )
 from vestige_metrics.power import controls
-from vestige_metrics.telling import FPR_PERCENT, QUANTILES, standing, true_positive_rate
+from vestige_metrics.telling import FPR_PERCENT, QUANTILES, standing, too_few_for_power, true_positive_rate
 
 NO_POWER = "NO POWER"
 
@@ -54,7 +54,10 @@ def _told_apart(context: Context, name: str) -> Iterator[Measurement]:
         yield measured(f"auc_{name}", "forget", None, "gold", note=impossible)
         return
     # What takes time in an unlearned model only, such as a router, cannot show on base: there is no power to ask for.
-    note = "" if name in timed_names(context) or has_power(context, name) else NO_POWER
+    note = ""
+    if name not in timed_names(context) and not has_power(context, name):
+        few = too_few_for_power(context)
+        note = f"{NO_POWER}: {few}" if few else NO_POWER
     own, gold = (attack_auc(context, model, name) for model in (context.subject, context.roles["gold"]))
     yield measured(f"auc_{name}", "forget", own, "gold", note=note)
     yield measured(f"auc_{name}:vs_gold", "forget", own - gold, "0", note=note)

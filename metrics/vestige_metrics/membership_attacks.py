@@ -29,7 +29,7 @@ from vestige_metrics.blackbox import blackbox_sides
 from vestige_metrics.crossfit import judged
 from vestige_metrics.memory import ASKED, Sides, features, score_sides, sides
 from vestige_metrics.shadow import no_shadows, shadow_sides
-from vestige_metrics.telling import auc, incomparable, too_few
+from vestige_metrics.telling import auc, incomparable, too_few, too_few_for_power
 
 POWER = 0.6
 
@@ -147,8 +147,13 @@ def why_not(context: Context, name: str) -> str:
 
 
 def has_power(context: Context, name: str) -> bool:
-    """Whether the lower bound of the attack's AUC on base is above `POWER`; False where it cannot be used."""
-    return not why_not(context, name) and attack_auc(context, context.roles["base"], name).interval[0] > POWER
+    """Whether the lower bound of the attack's AUC on base is above `POWER`.
+
+    False where it cannot be used, or where there are too few users to tell.
+    """
+    if why_not(context, name) or too_few_for_power(context):
+        return False
+    return attack_auc(context, context.roles["base"], name).interval[0] > POWER
 
 
 def _calibrated(context: Context, model: Subject) -> Sides:

@@ -47,7 +47,7 @@ def vestige_metrics() -> list[MetricSpec]:
         ),
         MetricSpec(
             name="membership",
-            version="2",
+            version="3",
             summary="Can the forgotten be told from the never-trained? Score, list, learned, shadow and swap attacks.",
             factory="vestige_metrics.membership:Membership",
             config=NoSettings,
@@ -62,7 +62,7 @@ def vestige_metrics() -> list[MetricSpec]:
         ),
         MetricSpec(
             name="router",
-            version="3",
+            version="4",
             summary="What a router gives away about who asked to be forgotten, and how good it is at its task.",
             factory="vestige_metrics.router:Router",
             config=NoSettings,
@@ -73,7 +73,7 @@ def vestige_metrics() -> list[MetricSpec]:
         ),
         MetricSpec(
             name="fidelity",
-            version="1",
+            version="2",
             summary="How near the forgotten transitions' scores came to gold's.",
             factory="vestige_metrics.fidelity:Fidelity",
             config=NoSettings,
@@ -99,7 +99,7 @@ def vestige_metrics() -> list[MetricSpec]:
         ),
         MetricSpec(
             name="withdrawn",
-            version="1",
+            version="2",
             summary="How many users still find a withdrawn item in their list.",
             factory="vestige_metrics.withdrawn:Withdrawn",
             config=NoSettings,
@@ -107,7 +107,7 @@ def vestige_metrics() -> list[MetricSpec]:
         ),
         MetricSpec(
             name="recovery",
-            version="2",
+            version="3",
             summary="How much of what base remembers each attack gets back, and the worst of each track.",
             factory="vestige_metrics.recovery:Recovery",
             config=NoSettings,
@@ -115,7 +115,7 @@ def vestige_metrics() -> list[MetricSpec]:
         ),
         MetricSpec(
             name="score",
-            version="2",
+            version="3",
             summary="Utility, fidelity, privacy and recovery in one number a track.",
             factory="vestige_metrics.score:Score",
             config=NoSettings,

@@ -45,4 +45,4 @@ class Router:
         told = sides(context, {view: outputs[view] for view in ASKED})
         yield measured("router_auc", "forget", auc(context, told), "0.5")
         for percent in FPR_PERCENT:
-            yield true_positive_rate(context, told, percent, f"router_tpr@{percent}%")
+            yield true_positive_rate(context, told, percent, f"router_tpr@{percent}%", better="none")

@@ -10,6 +10,11 @@ from vestige_metrics.memory import Sides, units
 MIN_PAIRS = 5
 """With fewer users on a side an order that chance often gives would have an interval without width."""
 
+POWER_PAIRS = 12
+"""With fewer, intervals are too narrow to speak of power: of 5 pairs that nothing tells apart they leave out ½ in 14 of
+100 cases (of 12 in 9), and a learned attack on them seems to have power in 7 (of 12 in none).
+"""
+
 RECIPROCAL = np.sqrt(2.0)
 """How much more a cross-fitted AUC varies than its replicates show; see `auc`."""
 
@@ -40,6 +45,12 @@ def too_few(context: Context) -> str:
         return ""
     what = "pairs of users" if context.split.kind == "users" else "affected users"
     return f"{n} {what} are too few; {MIN_PAIRS} are needed"
+
+
+def too_few_for_power(context: Context) -> str:
+    """Why there are too few users to say that an attack works; empty where there are enough."""
+    n = units(context).users
+    return f"on {n} users a side, {POWER_PAIRS} are needed to tell" if n < POWER_PAIRS else ""
 
 
 def auc(context: Context, values: Sides, paired: bool = True) -> Estimate:

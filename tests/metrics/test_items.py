@@ -12,6 +12,7 @@ from vestige.data.units import frame
 from vestige.data.views import Queries, build
 from vestige.measuring.contract import Context
 from vestige.measuring.ranks import hit_at
+from vestige.recommenders import scoring
 from vestige.recommenders.contract import FloatArray
 from vestige_metrics.configs import NoSettings, RankingConfig
 from vestige_metrics.first_request import FirstRequest
@@ -136,6 +137,37 @@ def test_a_withdrawn_item_that_is_still_recommended_is_seen_though_nothing_of_th
     assert share.per_user is not None and set(share.per_user.users) == set(views.users("retain"))
     gold = by_name(Withdrawn(NoSettings()).measure(replace(ctx, subject=ctx.roles["gold"])))
     assert gold["withdrawn@10/retain"].value == 0 == gold["withdrawn@10:vs_gold/retain"].value
+
+
+def test_who_has_no_whole_list_is_not_said_to_be_free_of_withdrawn_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that lists the history first leaves less than ten to see of the few kept; the withdrawn stand below."""
+    monkeypatch.setattr(scoring, "TOP", 15)
+    split = draw(DATA, RequestConfig(kind="items", count=12), HoldoutConfig(), 0)
+    measured = frame(DATA, split, build(DATA, split, 0))
+    asked = measured.views.queries["retain"]
+    some = set(np.unique(asked.users)[::2].tolist())
+
+    def logits(queries: Queries) -> FloatArray:
+        z = noise(0, N)(queries)
+        z[:, split.forget_items] += 50.0
+        for row, user in enumerate(queries.users.tolist()):
+            if user in some:
+                z[row, queries.histories.row(row)] += 100.0
+        return z
+
+    def nothing_seen(queries: Queries) -> FloatArray:
+        z = noise(1, N)(queries)
+        for row in range(len(queries)):
+            z[row, queries.histories.row(row)] -= 100.0
+        return z
+
+    roles = {name: Planted(nothing_seen) for name in ("base", "gold", "control")}
+    ctx = context(measured.data, measured.split, measured.views, {**roles, "unlearned": Planted(logits)})
+    seen = [len(set(asked.histories.row(row).tolist())) for row in range(len(asked))]
+    short = {u for u, n in zip(asked.users.tolist(), seen, strict=True) if u in some and n > 5}
+    share = by_name(Withdrawn(NoSettings()).measure(ctx))["withdrawn@10/retain"]
+    assert short and share.value == 1.0 and share.note == f"without {len(short)} users whose list is shorter than 10"
+    assert share.per_user is not None and not short & set(share.per_user.users.tolist())
 
 
 def test_where_users_are_forgotten_no_item_is_withdrawn() -> None:

@@ -207,6 +207,19 @@ def test_few_users_have_no_interval() -> None:
     assert why_not(ctx, "raw") == "3 affected users are too few; 5 are needed"
 
 
+@pytest.mark.parametrize(("count", "enough"), [(11, False), (12, True)])
+def test_of_few_pairs_no_attack_is_said_to_work(count: int, enough: bool) -> None:
+    """On five pairs without any signal a learned attack seems to have power in one case of ten."""
+    data, split, views = setting(world(users=90, seed=1), count=count)
+    base = Planted(remembers(split.forget_users, 6.0, 0, data.n_items))
+    roles = {name: Planted(noise(seed, data.n_items)) for seed, name in enumerate(ROLES)}
+    ctx = context(data, split, views, {**roles, "base": base, "unlearned": base})
+    found = measure(ctx)["auc_raw/forget"]
+    assert found.value > 0.95
+    assert has_power(ctx, "raw") is enough
+    assert found.note == ("" if enough else "NO POWER: on 11 users a side, 12 are needed to tell")
+
+
 def test_every_name_is_announced() -> None:
     spec = next(spec for spec in vestige_metrics() if spec.name == "membership")
     ctx = judged(BASE)

@@ -51,6 +51,12 @@ def attempts(track: Track = "api", **hits: float | np.ndarray) -> Attempts:
     return Attempts(recovered=made, track=dict.fromkeys(made, track))
 
 
+def everywhere(hits: float) -> Attempts:
+    """What an attempt of each track brought back."""
+    asked, taught = attempts("api", trick=hits), attempts("weights", taught=hits)
+    return Attempts(recovered={**asked.recovered, **taught.recovered}, track={**asked.track, **taught.track})
+
+
 def judged(model: Planted | str, of: Mapping[str, Attempts]) -> Context:
     """The model as subject (or a role under its own name), with what attacks brought back of everybody."""
     planted = MODELS[model] if isinstance(model, str) else model
@@ -175,33 +181,56 @@ def test_bypass_brings_back_what_base_plainly_says() -> None:
     assert found["recovery:bypass/forget"].value == pytest.approx(1.0)
     assert found["recovery_weights/forget"].value == pytest.approx(1.0)
     assert found["recovery_weights/forget"].note == "worst: bypass"
-    # Who can only ask cannot leave the router out.
-    assert found["recovery_api/forget"].value == pytest.approx(0.0, abs=0.2)
+    # Who can only ask cannot leave the router out, and to ask plainly is no attack.
+    assert found["recovery:none/forget"].value == pytest.approx(0.0, abs=0.2)
+    assert found["recovery_api/forget"].value is None
+    assert found["recovery_api/forget"].note == "UNDEFINED: no attack was run on the track api"
+
+
+@pytest.mark.parametrize(("ran", "other"), [("api", "weights"), ("weights", "api")])
+def test_a_track_without_an_attack_of_its_own_has_no_score(ran: Track, other: Track) -> None:
+    told = {"base": attempts(ran, x=0.9), "gold": attempts(ran, x=0.2), "control": attempts(ran, x=0.2)}
+    found = of_context(judged(useful(17), {**told, "own": attempts(ran, x=0.2)}))
+    assert found[f"score_{ran}"].value is not None
+    assert found[f"score_{other}"].value is None
+    assert f"no attack was run on the track {other}" in found[f"score_{other}"].note
+
+
+@pytest.mark.parametrize("role", ["own", "base", "gold", "control"])
+def test_models_of_a_methods_own_that_cannot_be_attacked_are_no_yardstick(role: str) -> None:
+    """A method that trains its own base could make an attack fail of them all, and nothing would speak against it."""
+    tricks = {name: made(0.2) for name in ("own", "base", "gold", "control")}
+    all_made = {
+        name: replace(one, recovered=one.recovered | attempts(ask=0.3).recovered) for name, one in tricks.items()
+    }
+    failed = {**all_made, role: replace(all_made[role], failed={"evasion": "ValueError: x"})}
+    context = replace(judged(useful(17), failed), own_base=True)
+    note = recoveries(context)["recovery_api/forget"].note
+    assert note == "UNDEFINED: the attack evasion failed of a model of the method's own (ValueError: x)"
+    assert of_context(context)["score_api"].value is None
 
 
 def test_who_holds_the_files_can_also_ask() -> None:
-    of = {
-        "own": attempts(ask=1.0),
-        "base": attempts(ask=1.0),
-        "gold": attempts(ask=0.0),
-        "control": attempts(ask=0.0),
-    }
-    found = recoveries(judged(useful(5), of))
+    of = {name: everywhere(hits) for name, hits in (("own", 1.0), ("base", 1.0), ("gold", 0.0), ("control", 0.0))}
+    nothing = np.zeros(ASKED)
+    own = replace(of["own"], recovered={**of["own"].recovered, "taught": Recovered("taught", nothing)})
+    found = recoveries(judged(useful(5), {**of, "own": own}))
+    assert found["recovery:taught/forget"].value == 0
     assert found["recovery_api/forget"].value == found["recovery_weights/forget"].value == 1.0
 
 
 def test_without_attacks_nothing_is_known() -> None:
     found = recoveries(judged(useful(5), {}))
     assert found["recovery_api/forget"].value is None
-    assert found["recovery_api/forget"].note == "UNDEFINED: no attack was run here"
+    assert found["recovery_api/forget"].note == "UNDEFINED: no attack was run on the track api"
 
 
 ATTACKED = {
-    "base": attempts(trick=1.0),
-    "gold": attempts(trick=0.2),
-    "control": attempts(trick=0.21),
-    "recheck": attempts(trick=0.2),
-    "popularity": attempts(trick=0.2),
+    "base": everywhere(1.0),
+    "gold": everywhere(0.2),
+    "control": everywhere(0.21),
+    "recheck": everywhere(0.2),
+    "popularity": everywhere(0.2),
 }
 
 
@@ -215,7 +244,7 @@ def of_context(ctx: Context):
 
 
 def test_the_score_is_the_harmonic_mean_of_its_four_terms() -> None:
-    ctx = judged(useful(7, 1.0), {**ATTACKED, "own": attempts(trick=0.45)})
+    ctx = judged(useful(7, 1.0), {**ATTACKED, "own": everywhere(0.45)})
     found = by_name(Score(NoSettings()).measure(ctx))
     terms = [found["utility"].value, found["privacy_api"].value, 1 - recoveries(ctx)["recovery_api/forget"].value]
     fidelity, _ = forgetting_fidelity(ctx)
@@ -236,10 +265,10 @@ def test_control_is_one_by_construction_and_recheck_close_to_it() -> None:
 @pytest.mark.parametrize(
     ("model", "own"),
     [
-        (useful(14, 3.0), attempts(trick=1.0)),  # forgot nothing
-        (Planted(noise(15, N)), attempts(trick=0.0)),  # knows nothing
-        (useful(16, -4.0), attempts(trick=0.0)),  # hides what it should forget
-        (useful(17, 0.0), attempts(trick=1.0)),  # forgot, until it is asked another way
+        (useful(14, 3.0), everywhere(1.0)),  # forgot nothing
+        (Planted(noise(15, N)), everywhere(0.0)),  # knows nothing
+        (useful(16, -4.0), everywhere(0.0)),  # hides what it should forget
+        (useful(17, 0.0), everywhere(1.0)),  # forgot, until it is asked another way
     ],
 )
 def test_what_must_not_win_does_not(model: Planted, own: Attempts) -> None:
@@ -249,7 +278,7 @@ def test_what_must_not_win_does_not(model: Planted, own: Attempts) -> None:
 
 def test_knowing_nothing_may_look_like_gold_on_f_and_must_not_win() -> None:
     """Base remembers so much that a model without any knowledge is nearer to gold than base is."""
-    found = scores(Planted(noise(15, N)), attempts(trick=0.0))
+    found = scores(Planted(noise(15, N)), everywhere(0.0))
     fidelity, _ = forgetting_fidelity(judged(Planted(noise(15, N)), ATTACKED))
     assert fidelity.value > 0.2
     assert found["privacy_api"].value > 0.8
@@ -266,7 +295,11 @@ def test_a_term_that_cannot_be_judged_makes_the_score_undefined_and_says_why() -
     ctx = context(DATA, SPLIT, VIEWS, {**weak, "unlearned": useful(22, 0.0)})
     found = by_name(Score(NoSettings()).measure(ctx))
     assert found["score_api"].value is None
-    for reason in ("fidelity (", "privacy (no membership attack has power on base)", "recovery (no attack was run"):
+    for reason in (
+        "fidelity (",
+        "privacy (no membership attack has power on base)",
+        "recovery (no attack was run on the track api",
+    ):
         assert reason in found["score_api"].note
 
 

@@ -12,6 +12,7 @@ from vestige.measuring.statistics import Estimate
 from vestige.pipeline.own import row_label
 from vestige.results import verdicts
 from vestige.results.tables import markdown
+from vestige_metrics.plugin import vestige_metrics
 
 ROWS = {
     "do_nothing": {"ndcg@10/retain": (0.08, 0.004), "hit@10/retain": (0.15, 0.01), "hit@10/forget": (0.37, 0.01)},
@@ -301,3 +302,26 @@ def test_a_calibration_the_other_way_round_is_no_other_retraining() -> None:
     made = results(rows, (*CONTROLS, "recheck"))
     assert verdicts.retrainings_apart(made, "auc_calibrated/forget") == []
     assert [c.label for c in verdicts.retrainings_apart(made, "auc_raw/forget")] == ["recheck"]
+
+
+def test_without_recheck_the_swap_of_control_is_golds_the_other_way_round() -> None:
+    """Each answers for the other in the second world: two numbers, one look."""
+    values = {"do_nothing": 0.8, "retrain": 0.45, "worse": 0.6, "control": 0.55, "recheck": 0.56, "popularity": 0.5}
+    rows = {label: {**ROWS.get(label, ROWS["control"]), "auc_swap/forget": (v, 0.001)} for label, v in values.items()}
+    alone = results({label: of for label, of in rows.items() if label != "recheck"}, CONTROLS)
+    assert verdicts.retrainings_apart(alone, "auc_swap/forget") == []
+    assert verdicts.detectable(alone, "auc_swap/forget") is None
+    both = results(rows, (*CONTROLS, "recheck"))
+    assert [c.label for c in verdicts.retrainings_apart(both, "auc_swap/forget")] == ["control", "recheck"]
+    assert verdicts.detectable(both, "auc_swap/forget") is not None
+
+
+def test_names_of_mirrored_measurements_are_those_that_membership_gives() -> None:
+    spec = next(spec for spec in vestige_metrics() if spec.name == "membership")
+    measured = [f"{name}/forget" for name in spec.measures]
+    names = [name for name in measured if "calibrated" in name]
+    assert {"auc_calibrated/forget", "auc_calibrated:vs_gold/forget", "tpr@5%_calibrated/forget"} <= set(names)
+    for name in names:
+        assert bool(verdicts.CALIBRATED.match(name)) is ("permuted" not in name), name
+    swapped = [name for name in measured if name.startswith("auc_swap")]
+    assert len(swapped) == 2 and all(map(verdicts.SWAPPED.match, swapped))

@@ -9,9 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,9 +26,10 @@ from transformers import T5ForConditionalGeneration
 from tests.conftest import environment, vestige
 from vestige import cli, plugins
 from vestige.data.interchange import read_samples
-from vestige.data.request import HoldoutConfig, Part
+from vestige.data.request import HoldoutConfig, Part, RequestConfig, draw
 from vestige.data.sequences import sequences
 from vestige.steps.manifest import open_model, read_data, read_manifest
+from vestige.steps.measure import Sample, _paired
 from vestige.steps.running import Machine
 from vestige.steps.train import train
 from vestige_datasets.configs import SyntheticConfig
@@ -315,6 +319,23 @@ def test_a_sample_of_an_attack_is_of_pairs(made: Path, run: Run) -> None:
         rows = [row for row in csv.DictReader(stream) if row["metric"] == "auc_raw"]
     assert {row["users"] for row in rows} == {"6"}
     assert all(row["value"] for row in rows)
+
+
+def test_nobody_is_in_two_pairs_of_an_attack() -> None:
+    """Users who both forgot something and had something kept from the base are told from themselves: in another's pair
+    they would be judged by an attack that was trained on them.
+    """
+    data = SyntheticConfig(users=20, items=40, events=16)
+    interactions = Synthetic(data, Path()).load()
+    part = np.full(len(interactions), Part.RETAINED)
+    split = draw(interactions, RequestConfig(count=4), HoldoutConfig(), 0)
+    asked = {"forget": np.arange(6, 18), "unseen_train": np.arange(12)}
+    views = SimpleNamespace(users=lambda view: np.repeat(asked[view], 2))
+    found = _paired(SimpleNamespace(data=interactions), replace(split, part=part), views, Sample())
+    pairs = set(zip(found.forget_users.tolist(), found.unseen_users.tolist(), strict=True))
+    assert {(user, user) for user in range(6, 12)} <= pairs and len(pairs) == 12
+    of = Counter(user for pair in pairs for user in set(pair))
+    assert set(of.values()) == {1}
 
 
 def test_a_base_that_remembers_is_told_apart_and_gold_is_not(root: Path, run: Run) -> None:

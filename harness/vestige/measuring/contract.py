@@ -148,6 +148,7 @@ class Context:
         bootstrap: The users' weights.
         seed: For attacks that need one; the same for every row, so that all rows meet the same attack.
         shadows: Shadow models, where the board trains any.
+        own_base: Whether base, gold and control are the method's own, and so answer by its code.
         memo: What was computed once for this cell; see `once`.
     """
 
@@ -161,6 +162,7 @@ class Context:
     bootstrap: Bootstrap
     seed: int = 0
     shadows: tuple[Shadow, ...] = ()
+    own_base: bool = False
     memo: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, key: Hashable, make: Callable[[], ValueT]) -> ValueT:

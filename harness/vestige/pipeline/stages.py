@@ -190,6 +190,7 @@ class Workbench:
                 )
                 for model in payload["shadows"]
             ),
+            own_base=any("board" in model for model in payload["roles"].values()),
         )
         measurements: list[tuple[str, Measurement]] = []
         for number, described in enumerate(payload["metrics"]):

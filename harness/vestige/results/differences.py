@@ -7,7 +7,7 @@ import numpy as np
 
 from vestige.results.gate import Floor, Shift, floor_of
 from vestige.results.sides import Basis, Number, Side
-from vestige.results.verdicts import MIRRORED, RETRAININGS
+from vestige.results.verdicts import CALIBRATED, RETRAININGS, SWAPPED
 
 ORDER = (Basis.USERS, Basis.REPLICATES, Basis.INTERVALS, Basis.SEEDS)
 """The best first; the last is always there."""
@@ -75,7 +75,7 @@ def noise_floor(side: Side, name: str, better: str, seeds: Sequence[int]) -> Flo
     free: tuple[str | None, ...] = (*RETRAININGS, gold if better in ("higher", "lower") else None)
     if name.startswith("streisand/"):
         free = (gold, "recheck")
-    elif name.startswith(MIRRORED):
+    elif CALIBRATED.match(name):
         free = (gold, "control")
     elif name.startswith("recovery"):
         free = RETRAININGS
@@ -91,7 +91,7 @@ def noise_floor(side: Side, name: str, better: str, seeds: Sequence[int]) -> Flo
 
 def _exaggerated(name: str, labels: Sequence[str]) -> float:
     """By how much retrainings that hang together lie farther apart (or less far) than independent ones."""
-    if name.startswith("auc_swap/"):  # each is one model's AUC here and another's there: g + c, c + r, r + g
+    if SWAPPED.match(name):  # each is one model's AUC here and another's there: g + c, c + r, r + g
         return 1.5 if "recheck" in labels else 2.0
     if name.startswith("recovery"):  # control stands at 0 whatever it brings back, so recheck alone tells of chance
         return 0.5

@@ -20,8 +20,11 @@ ALPHA = 0.05
 RETRAININGS = ("control", "recheck")
 """The rows that are gold with another seed."""
 
-MIRRORED = ("auc_calibrated/", "tpr_calibrated")
+CALIBRATED = re.compile(r"(auc|tpr@\d+%|standing_q\d\d)_calibrated(:vs_gold)?/")
 """Of these recheck has what control has, with the sign turned: it is what all others are calibrated with."""
+
+SWAPPED = re.compile(r"auc_swap(:vs_gold)?/")
+"""Without recheck, control has what gold has, with the sign turned: each is the other's model of the second world."""
 
 RESTS_ON = re.compile(r"rests on (\d+) of the (\d+) that were asked about")
 """The note of a difference that very few users (or withdrawn items) make."""
@@ -54,16 +57,22 @@ def beats_popularity(results: Results) -> Estimate | None:
 
 
 def no_power(results: Results, name: str, label: str = "") -> bool:
-    """Whether an AUC has no power on base, seeds pooled; on a row's own base, where it has one (or is that itself)."""
+    """Whether an AUC has no power on base, seeds pooled; on a row's own base, where it has one (or is that itself).
+
+    Of too few users it has none however high it is.
+    """
     base = results.reference(results.owner(label), "base", name)
     pooled = results.pooled(base, name) if base else None
-    return pooled is None or pooled.interval is None or pooled.interval[0] <= POWER
+    if pooled is None or pooled.interval is None or pooled.interval[0] <= POWER:
+        return True
+    return any(note.startswith("NO POWER:") for note in pooled.notes)
 
 
 def powerless(results: Results, name: str, label: str = "") -> bool:
     """Whether a measurement is an attack's that has no power: then it says nothing of the row, nor how rows differ."""
     pooled = results.pooled(label or results.label_of("do_nothing") or "", name)
-    return pooled is not None and "NO POWER" in pooled.notes and no_power(results, name, label)
+    told = pooled is not None and any(note.startswith("NO POWER") for note in pooled.notes)
+    return told and no_power(results, name, label)
 
 
 def rests_on_few(results: Results, base: str) -> str:
@@ -145,8 +154,12 @@ def retrainings_apart(results: Results, name: str) -> list[Compared]:
     gold = results.label_of("retrain")
     if gold is None:
         return []
-    labels = RETRAININGS[:1] if name.startswith(MIRRORED) else RETRAININGS
-    pairs = {label: gold for label in labels if label in results.labels}
+    labels = [label for label in RETRAININGS if label in results.labels]
+    if CALIBRATED.match(name):
+        labels = labels[:1]
+    elif SWAPPED.match(name) and "recheck" not in labels:
+        labels = []
+    pairs = dict.fromkeys(labels, gold)
     return [compared for compared in _compared(results, name, pairs) if compared.p < ALPHA]
 
 
@@ -258,10 +271,13 @@ def detectable(results: Results, name: str) -> float | None:
     """The smallest difference to gold that a two-sided comparison of one row at 5 % finds in 80 of 100 such boards.
 
     It is (z_0.975 + z_0.8) standard errors of control minus gold, which differ by their seed alone. None where the two
-    do not vary (both 0 on withdrawn items, say): what rows vary by cannot be learned from them.
+    do not vary (both 0 on withdrawn items, say), or are one model's value and what is left of 1 (`SWAPPED`): what rows
+    vary by cannot be learned from them.
     """
     gold = results.label_of("retrain")
     if gold is None or "control" not in results.labels:
+        return None
+    if SWAPPED.match(name) and "recheck" not in results.labels:
         return None
     difference = results.difference("control", gold, name)
     if difference is None:

@@ -352,17 +352,17 @@ def _with_members(source: Source, split: Split) -> tuple[Split, str]:
 
 
 def _paired(source: Source, split: Split, views: Views, sample: Sample) -> Split:
-    """The split with users of F and T in pairs: everybody with themselves, or with one whose history is as long.
+    """The split with users of F and T in pairs: who is in both with themselves, all others with one whose history is as
+    long, so that nobody is in two pairs: an attack would be trained on whom it judges.
 
     Of a sample, at most so many pairs.
     """
     forget, unseen = (np.unique(views.users(view)) for view in ("forget", "unseen_train"))
-    if np.isin(unseen, forget).all():
-        forget = unseen
-    else:
-        length = np.log1p(training_counts(source.data, split.part))
-        rows, columns = linear_sum_assignment(np.abs(length[forget][:, None] - length[unseen][None, :]))
-        forget, unseen = forget[rows], unseen[columns]
+    both = np.intersect1d(forget, unseen)
+    forget, unseen = np.setdiff1d(forget, both), np.setdiff1d(unseen, both)
+    length = np.log1p(training_counts(source.data, split.part))
+    rows, columns = linear_sum_assignment(np.abs(length[forget][:, None] - length[unseen][None, :]))
+    forget, unseen = np.concatenate([both, forget[rows]]), np.concatenate([both, unseen[columns]])
     if sample.users is not None:
         drawn = np.sort(seeds.generator(sample.seed, "sample", "pairs").permutation(len(forget))[: sample.users])
         forget, unseen = forget[drawn], unseen[drawn]

@@ -56,7 +56,7 @@ def vestige_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="probe",
             version="1",
-            summary="Reads the encoder's states, on which a linear classifier tells F from T.",
+            summary="Reads the model's states of a history, on which a linear classifier tells F from T.",
             factory="vestige_metrics.attacks.probe:Probe",
             config=NoSettings,
             track="weights",

@@ -1,4 +1,4 @@
-"""probe: the attacker reads what the encoder makes of each history.
+"""probe: the attacker reads the states that the weights make of each history.
 
 On these states the membership metric trains a linear classifier, cross-fitted by user: Alain and Bengio,
 "Understanding intermediate layers using linear classifier probes", 2016 (arXiv 1610.01644). What the output no longer
