@@ -1,6 +1,7 @@
 """Accepted results have the intervals of the fresh ones again, where users' values are kept."""
 
 import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from vestige.results.cells import cell
 from vestige.results.page import data
 from vestige.results.restoring import read_restored, stated
 from vestige.results.sections import attack_columns
-from vestige.results.verdicts import against_gold, warnings
+from vestige.results.verdicts import against_gold, powerless, warnings
 
 BOARD = ROOT / "leaderboards" / "ml-100k"
 
@@ -52,6 +53,18 @@ def test_what_attacks_bring_back_has_the_intervals_of_the_run(board: str) -> Non
         for label in ("do_nothing", "finetune", "dual_memory (distilled)"):
             shown = cell(results, label, f"recovery:{name}/forget")
             assert shown in ("", "—") or ("[" in shown and shown in table), (label, name, shown)
+
+
+@pytest.mark.parametrize("board", sorted(file.parent.name for file in (ROOT / "leaderboards").glob("*/accepted")))
+def test_a_committed_table_has_the_boards_remarks_and_no_verdict_without_power(board: str) -> None:
+    """Tables are as old as their results; what is said under them must not be what is no longer held for true."""
+    folder = ROOT / "leaderboards" / board
+    table = (folder / "leaderboard.md").read_text()
+    for remark in tomllib.loads((folder / "board.toml").read_text())["remarks"]:
+        assert remark.strip() in table, remark
+    results = read_restored(folder / "accepted")
+    for name, heading in attack_columns(results).items():
+        assert not powerless(results, name) or f"{heading}, against gold" not in table, heading
 
 
 def test_a_table_of_other_results_says_nothing(tmp_path: Path) -> None:
