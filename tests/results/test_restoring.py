@@ -60,7 +60,7 @@ def test_a_committed_table_has_the_boards_remarks_and_no_verdict_without_power(b
     """Tables are as old as their results; what is said under them must not be what is no longer held for true."""
     folder = ROOT / "leaderboards" / board
     table = (folder / "leaderboard.md").read_text()
-    for remark in tomllib.loads((folder / "board.toml").read_text())["remarks"]:
+    for remark in tomllib.loads((folder / "board.toml").read_text()).get("remarks", ()):
         assert remark.strip() in table, remark
     results = read_restored(folder / "accepted")
     for name, heading in attack_columns(results).items():
