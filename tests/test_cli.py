@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -377,8 +378,131 @@ def test_render_and_accept(finished: tuple[Path, Path, Path]) -> None:
     accepted = {file.name: file.read_bytes() for file in (board / "accepted" / "records").iterdir()}
     assert accepted == {file.name: file.read_bytes() for file in (out / "records").iterdir()}
     assert len(list((board / "accepted" / "records").glob("*.json"))) == 14
+    # What people read is what the records say, whoever wrote in the table.
+    (out / "leaderboard.md").write_text("best: mine\n")
+    assert vestige("accept", board, "--out", out, cache=cache, cwd=board.parent).returncode == 0
+    assert (board / "leaderboard.md").read_bytes() == table == (out / "leaderboard.md").read_bytes()
     # What is accepted plays no part in whether something must run.
     assert "nothing to run" in run(board, out, cache).stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("count = 8", "count = 9", "the results are of another request than the board's"),
+        ("d_model = 16", "d_model = 8", "the results are of another recommender than the board's"),
+        ("share = 0.4", "share = 0.3", "the results are of another row 'finetune'"),
+        (
+            '[[method]]\nname = "finetune"',
+            '[[method]]\nname = "npo"\n\n[[method]]\nname = "finetune"',
+            "another row 'npo'",
+        ),
+        ("[request]", "[metrics]\nk = [20]\n\n[request]", "another set of metrics"),
+    ],
+)
+def test_results_of_the_board_as_it_was_are_not_accepted(
+    finished: tuple[Path, Path, Path], tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    board, out, cache = finished
+    text = (board / "board.toml").read_text()
+    assert old in text
+    place = tmp_path / board.name
+    place.mkdir()
+    (place / "board.toml").write_text(text.replace(old, new, 1))
+    done = vestige("accept", place, "--out", out, cache=cache, cwd=tmp_path)
+    assert done.returncode == 2 and message in done.stderr, done.stderr
+    assert [file.name for file in place.iterdir()] == ["board.toml"]
+
+
+def test_an_edited_value_is_not_accepted(finished: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    board, out, cache = finished
+    place, copy = tmp_path / board.name, tmp_path / "out"
+    place.mkdir()
+    shutil.copy(board / "board.toml", place)
+    shutil.copytree(out, copy)
+    file = copy / "records" / "finetune-s0.json"
+    record = json.loads(file.read_bytes())
+    for value, message in ((0.95, "the values of its users have the mean"), (float("nan"), "this is no record")):
+        row = next(m for m in record["outcome"]["measurements"] if (m["metric"], m["view"]) == ("hit@10", "retain"))
+        row["value"] = value
+        file.write_text(json.dumps(record))
+        done = vestige("accept", place, "--out", copy, cache=cache, cwd=tmp_path)
+        assert done.returncode == 2 and message in done.stderr, done.stderr
+        assert not (place / "accepted").exists()
+
+
+def test_a_run_replaces_nothing_that_is_not_its_boards(finished: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    board, _, cache = finished
+    for name, content, message in (
+        ("mine/leaderboard.md", "mine\n", "leaderboard.md: no run wrote it"),
+        ("notes/records/thesis.json", "{}", "thesis.json: no run wrote it"),
+        ("other/board.json", '{"name": "other"}', "the results of 'other' lie there, not of 'tiny'"),
+        ("broken/board.json", "{", "board.json: this is no board.json of a run"),
+        ("tiny/accepted/records/x.json", '{"identity": 1}', "`vestige accept` alone writes"),
+    ):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True)
+        file.write_text(content)
+        folder = tmp_path / Path(name).parts[0] / ("accepted" if "accepted" in name else "")
+        done = run(board, folder, cache)
+        assert done.returncode == 2 and message in done.stderr, done.stderr
+        assert file.read_text() == content and len(list(folder.rglob("*.json")) + list(folder.rglob("*.md"))) == 1
+    (tmp_path / "afile").write_text("")
+    done = run(board, tmp_path / "afile", tmp_path / "empty")
+    assert done.returncode == 2 and "afile: cannot be written" in done.stderr and "done in" not in done.stderr
+
+
+def test_damaged_results_are_one_sentence_and_leave_the_tables_alone(
+    finished: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    board, out, cache = finished
+    for name, edit, message in (
+        ("per_user.parquet", lambda old: old[:100], "per_user.parquet: cannot be read"),
+        ("board.json", lambda old: old.replace(b'"k"', b'"kk"'), "board.json: k: field required"),
+        ("board.json", lambda old: b"[" * 100_000, "board.json is missing or cannot be read"),
+        ("records/retrain-s0.json", lambda old: old.replace(b'"kind"', b'"kin"'), "this is no record"),
+        ("records/retrain-s0.json", lambda old: old.replace(b'"higher"', b'"banana"', 1), "this is no record"),
+    ):
+        copy = tmp_path / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(out, copy)
+        table = (copy / "leaderboard.csv").stat().st_mtime_ns
+        (copy / name).write_bytes(edit((copy / name).read_bytes()))
+        done = vestige("render", board, "--out", copy, cache=cache, cwd=tmp_path)
+        assert done.returncode == 2 and message in done.stderr, (name, done.stderr)
+        assert len(done.stderr.strip().splitlines()) == 1
+        assert (copy / "leaderboard.csv").stat().st_mtime_ns == table
+
+
+def test_places_are_looked_at_before_any_work(board: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "afile").write_text("")
+    for words, message in (
+        (("check", board, "--json", tmp_path / "folder"), "folder: this is a folder; name the file"),
+        (("check", board, "--junit", ""), "this is a folder; name the file"),
+        (("verify", tmp_path / "folder", "--json", tmp_path / "afile" / "x.json"), "afile is a file"),
+        (("run", board, "--out", "~nobody-of-this-name/x"), "there is no such home folder"),
+        (("tune", board, "--method", "finetune", "--out=~nobody-of-this-name/x"), "there is no such home folder"),
+        (("evaluate", "--output", "."), "this is a folder; name the file"),
+    ):
+        done = vestige(*words, cache=tmp_path / "cache", cwd=tmp_path)
+        assert done.returncode == 2 and message in done.stderr, (words, done.stderr)
+        assert "Traceback" not in done.stderr and not (tmp_path / "cache" / "store").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "--max_target_length", "10"),
+        ("unlearn", "--workers", "12"),
+        ("evaluate", "--disable_fallback"),
+        ("attack", "--k=50"),
+    ],
+)
+def test_what_published_commands_have_and_need_not_is_said(words: tuple[str, ...], tmp_path: Path) -> None:
+    done = vestige(*words, cache=tmp_path / "cache", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "leave it out (docs/published-steps.md)" in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
 def test_the_python_api(finished: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -497,6 +621,9 @@ def test_a_metric_that_raises_is_named_and_costs_the_rows_it_raised_on(
         ("user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t2\t3\n", "line 2: too few fields"),
         ("user_id:token\trating:float\n1\t2\n", "line 1: the header names no item_id"),
         ("", "the file is empty"),
+        ("1\t2\t3\t4\n\t2\t3\t4\n", "line 2: the user is missing"),
+        ("1\t2\t3\t4\n1\t \t3\t4\n", "line 2: the item is missing"),
+        ("1\t2\t3\t4\n1\t3\t1e60\t4\n", "line 2: the rating '1e60' is too large"),
         ("1::2::3\n", "line 1: too few fields"),
         ("1 2\n3\n", "line 2: a user and at least one item"),
     ],

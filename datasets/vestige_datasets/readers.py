@@ -20,6 +20,9 @@ from vestige.errors import InputError
 Format = Literal["inter", "ratings.dat", "s3rec", "openp5"]
 FloatColumn = npt.NDArray[np.float64]
 
+LARGEST = float(np.finfo(np.float32).max)
+"""Ratings are kept as float32."""
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -142,8 +145,8 @@ def read_inter(file: Path, lines: Sequence[str]) -> Columns:
 
     numbers = [number for number, _ in table]
     return Columns(
-        np.asarray(column("user_id")),
-        np.asarray(column("item_id")),
+        _ids(file, numbers, column("user_id"), "user"),
+        _ids(file, numbers, column("item_id"), "item"),
         _numbers(file, numbers, column("rating"), "rating") if "rating" in names else None,
         _numbers(file, numbers, column("timestamp"), "timestamp") if "timestamp" in names else None,
     )
@@ -154,8 +157,8 @@ def read_ratings_dat(file: Path, lines: Sequence[str]) -> Columns:
     table = _table(file, lines, 1, "::", 4)
     numbers = [number for number, _ in table]
     return Columns(
-        np.asarray([row[0] for _, row in table]),
-        np.asarray([row[1] for _, row in table]),
+        _ids(file, numbers, [row[0] for _, row in table], "user"),
+        _ids(file, numbers, [row[1] for _, row in table], "item"),
         _numbers(file, numbers, [row[2] for _, row in table], "rating"),
         _numbers(file, numbers, [row[3] for _, row in table], "timestamp"),
     )
@@ -202,6 +205,13 @@ def _table(file: Path, lines: Sequence[str], first: int, separator: str, width: 
     return out
 
 
+def _ids(file: Path, numbers: Sequence[int], texts: Sequence[str], what: str) -> npt.NDArray[np.str_]:
+    for number, text in zip(numbers, texts, strict=True):
+        if not text.strip():
+            raise InputError(f"{file}, line {number}: the {what} is missing.")
+    return np.asarray(texts)
+
+
 def _numbers(file: Path, numbers: Sequence[int], texts: Sequence[str], what: str) -> FloatColumn:
     try:
         values = np.asarray(texts, dtype=np.float64)
@@ -210,6 +220,9 @@ def _numbers(file: Path, numbers: Sequence[int], texts: Sequence[str], what: str
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         raise InputError(f"{file}, line {numbers[bad[0]]}: the {what} {texts[bad[0]]!r} is not a number.")
+    large = np.flatnonzero(np.abs(values) > LARGEST)
+    if len(large):
+        raise InputError(f"{file}, line {numbers[large[0]]}: the {what} {texts[large[0]]!r} is too large.")
     return values
 
 

@@ -27,7 +27,7 @@ from vestige.results import verify as verifying
 from vestige.results.accepted import read_accepted, same_inputs
 from vestige.results.checking import Check
 from vestige.results.checking import check as check_sides
-from vestige.results.collect import collect, results_lock
+from vestige.results.collect import claim, collect, results_lock
 from vestige.results.pooling import Results
 from vestige.results.records import Finished
 from vestige.results.render import read_results, render
@@ -194,6 +194,7 @@ def run(
     for name in dict.fromkeys(observers):
         planned.plugins.switch_on(name)
     folder = Path(out) if out is not None else Path("vestige-out") / planned.board.name
+    claim(folder, planned.board.name)
     return _run(planned, folder, told, workers, executor, timeout, max_memory)
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vestige import step_commands
-from vestige.errors import VestigeError
+from vestige.errors import InputError, VestigeError
+from vestige.places import at_home, to_write
 
 if TYPE_CHECKING:
     from vestige.plugins import Plugins
@@ -30,7 +31,10 @@ app.add_typer(cache_app, name="cache")
 
 BoardArgument = Annotated[str, typer.Argument(help="A folder with a board.toml, or the name of a board that ships.")]
 OutOption = Annotated[
-    Path | None, typer.Option("--out", help="Where results go; vestige-out/BOARD unless given.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--out", help="Where results go; vestige-out/BOARD unless given.", show_default=False, callback=at_home
+    ),
 ]
 MethodOption = Annotated[
     list[str] | None, typer.Option("--method", help="NAME or NAME:preset, run beside the board's own; repeatable.")
@@ -172,7 +176,9 @@ def tune(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The study is written to tuning/METHOD.json in it; vestige-out/BOARD unless given.", show_default=False
+            help="The study is written to tuning/METHOD.json in it; vestige-out/BOARD unless given.",
+            show_default=False,
+            callback=at_home,
         ),
     ] = None,
     workers: WorkersOption = 1,
@@ -226,16 +232,17 @@ def render(
 ) -> None:
     """Write a board's tables and its page again from the records of its last run."""
     from vestige import plugins as plugins_module
-    from vestige.results.render import read_results
     from vestige.results.render import render as render_tables
+    from vestige.results.sides import read_side
 
     folder = _results_folder(board, out)
+    results = read_side(folder).results  # all of it, before anything is written
     if html:
         from vestige.results.page.build import write_page
 
-        typer.echo(f"page: {write_page(read_results(folder), folder)}")
+        typer.echo(f"page: {write_page(results, folder)}")
         return
-    for path in render_tables(read_results(folder), plugins_module.load(strict_plugins), folder, _say).values():
+    for path in render_tables(results, plugins_module.load(strict_plugins), folder, _say).values():
         typer.echo(f"table: {path}")
 
 
@@ -274,12 +281,14 @@ def accept(board: BoardArgument, out: OutOption = None) -> None:
     from vestige import plugins as plugins_module
     from vestige.pipeline.board import find, load
     from vestige.results.accept import accept as accept_results
+    from vestige.results.render import render as render_tables
+    from vestige.results.sides import read_side
 
-    folder = find(board)
-    loaded = load(board, plugins_module.load())
-    written = accept_results(
-        _results_folder(board, out), folder, loaded.name, loaded.config.seeds, loaded.config.tolerance
-    )
+    folder, fresh = find(board), _results_folder(board, out)
+    plugins = plugins_module.load()
+    loaded = load(board, plugins)
+    render_tables(read_side(fresh).results, plugins, fresh, _say)  # what people read is what the records say
+    written = accept_results(fresh, folder, loaded)
     typer.echo(f"accepted: {len(written)} files in {folder}")
 
 
@@ -340,11 +349,20 @@ def check(
     out: OutOption = None,
     accepted: Annotated[
         Path | None,
-        typer.Option(help="The accepted results; accepted/ beside the board.toml unless given.", show_default=False),
+        typer.Option(
+            help="The accepted results; accepted/ beside the board.toml unless given.",
+            show_default=False,
+            callback=at_home,
+        ),
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything that was found here.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write a JUnit file here: a case a row and measurement.")] = None,
-    summary: Annotated[Path | None, typer.Option(help="Write the Markdown summary here.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write everything that was found here.", callback=to_write)
+    ] = None,
+    junit: Annotated[
+        Path | None,
+        typer.Option(help="Write a JUnit file here: a case a row and measurement.", callback=to_write),
+    ] = None,
+    summary: Annotated[Path | None, typer.Option(help="Write the Markdown summary here.", callback=to_write)] = None,
     workers: WorkersOption = 1,
     executor: ExecutorOption = "local",
     strict_plugins: StrictOption = False,
@@ -372,6 +390,7 @@ def check(
             report=told,
         )
     text = verdict_files.markdown(found)
+    typer.echo(text.rstrip())
     for file, content in (
         (json_file, verdict_files.to_json(found).encode()),
         (junit, verdict_files.junit(found)),
@@ -379,7 +398,6 @@ def check(
     ):
         if file is not None:
             write_atomically(file, content)
-    typer.echo(text.rstrip())
     if found.verdict is Verdict.FAIL:
         raise typer.Exit(1)
 
@@ -394,7 +412,9 @@ def verify(
         int | None, typer.Option(help="The seed that is run again; the board's first unless given.", show_default=False)
     ] = None,
     rerun: Annotated[bool, typer.Option("--rerun/--no-rerun", help="Whether a seed is run again.")] = True,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write what was found here.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write what was found here.", callback=to_write)
+    ] = None,
     workers: WorkersOption = 1,
     strict_plugins: StrictOption = False,
 ) -> None:
@@ -417,9 +437,9 @@ def verify(
             strict_plugins=strict_plugins,
             report=told,
         )
+    typer.echo("\n".join(found.lines()))
     if json_file is not None:
         write_atomically(json_file, found.to_json().encode())
-    typer.echo("\n".join(found.lines()))
     if not found.ok:
         raise typer.Exit(1)
 
@@ -633,7 +653,20 @@ def main() -> None:
     signal.signal(signal.SIGINT, interrupted)
     debug = "--debug" in sys.argv[1:]
     arguments = [_dashed(word) for word in sys.argv[1:] if word != "--debug"]
-    sys.exit(guarded(lambda: app(args=arguments, standalone_mode=True), debug))
+
+    def work() -> None:
+        _check_dropped(arguments)
+        app(args=arguments, standalone_mode=True)
+
+    sys.exit(guarded(work, debug))
+
+
+def _check_dropped(arguments: list[str]) -> None:
+    """Says of an option of the published steps that is not needed here, that it is not."""
+    for word in arguments[1:]:
+        option = word.partition("=")[0]
+        if option in step_commands.DROPPED.get(arguments[0], ()):
+            raise InputError(f"{option}: nothing is left for it to do here; leave it out (docs/published-steps.md).")
 
 
 def _dashed(word: str) -> str:

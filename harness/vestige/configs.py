@@ -12,6 +12,15 @@ from vestige.errors import InputError, unknown
 ConfigT = TypeVar("ConfigT", bound=pydantic.BaseModel)
 
 
+SHAPES = {
+    "tuple_type": "a list is needed",
+    "list_type": "a list is needed",
+    "dict_type": "a table is needed, with its keys below it",
+    "model_type": "a table is needed, with its keys below it",
+}
+"""What pydantic says of Python's types, in words of TOML."""
+
+
 class Config(pydantic.BaseModel):
     """The base of every configuration: frozen, and an unknown key is an error.
 
@@ -78,8 +87,10 @@ def _sentence(model: type[pydantic.BaseModel], error: pydantic.ValidationError) 
         return f"unknown key {key!r}; {hint}"
     if fault["type"] == "missing":
         return f"the key {key!r} is missing."
-    message = fault["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
+    message = SHAPES.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+    message = (message[:1].lower() + message[1:]).replace("tuple", "list")
+    if key == "method" and fault["type"] in SHAPES:
+        message = "a list of tables is needed, each under [[method]]"
     given = "" if isinstance(fault["input"], Mapping) else f", not {fault['input']!r}"
     return f"{key}: {message}{given}." if key else f"{message}{given}."
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vestige.errors import InputError
+from vestige.places import to_write
 from vestige.progress import Progress
 
 if TYPE_CHECKING:
@@ -58,7 +59,17 @@ OriginalOption = Annotated[Path, _option("original_model", "The base, as `train`
 GoldOption = Annotated[
     Path | None, _option("gold_model", "Trained with --exclude on what was forgotten: what is right.", MODEL)
 ]
-CsvOption = Annotated[Path | None, typer.Option("--output", help="Write all measurements here, as CSV.")]
+CsvOption = Annotated[
+    Path | None, typer.Option("--output", help="Write all measurements here, as CSV.", callback=to_write)
+]
+
+DROPPED = {
+    "train": ("--max-target-length",),
+    "unlearn": ("--workers",),
+    "evaluate": ("--num-return-sequences", "--max-gen-len", "--disable-fallback", "--skip-all-users", "--verbose"),
+    "attack": ("--k",),
+}
+"""Options of the published steps, by the command here, that nothing is left for."""
 
 
 def register(app: typer.Typer) -> None:
@@ -373,7 +384,9 @@ def recommend(
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="Items a list.")] = 10,
     original_model: Annotated[Path | None, _option("original_model", "The base, if it was moved.", MODEL)] = None,
     dataset_path: PlaceOption = None,
-    output: Annotated[Path | None, typer.Option("--output", help="Write here instead, as tab-separated lines.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Write here instead, tab-separated.", callback=to_write)
+    ] = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = 2,
 ) -> None:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from tests.conftest import SHARED
 from tests.planted import world
+from vestige.data.given import kind_of
 from vestige.data.interactions import from_columns
-from vestige.data.interchange import Sample, read_samples, to_json
+from vestige.data.interchange import Sample, read_named, read_samples, to_json
 from vestige.data.request import HoldoutConfig, Part, RequestConfig, draw, hold_out
 from vestige.data.samples import RETAIN, SamplesConfig, draw_samples
 from vestige.errors import InputError
@@ -201,3 +202,13 @@ def test_the_published_files() -> None:
     assert (found["users named by the file"], found["interactions named by the file"]) == (500, 5_977)
     assert 5_977 - int(found["of them not in the dataset"]) == 3_093
     assert len(read_samples(SHARED / "ml-1m" / "retain_samples_subset.json", "retain")) == 565
+
+
+@pytest.mark.parametrize(("text", "what"), [("1\t\n", "item"), ("1\t2\n\t3\n", "user"), ("1\n2\t3\n", "two fields")])
+def test_a_line_that_lacks_an_id_is_no_whole_user(tmp_path: Path, text: str, what: str) -> None:
+    """One missing item id would turn the request for one interaction into one for all of a user's."""
+    file = tmp_path / "forget.txt"
+    file.write_text(text)
+    assert kind_of(file) == "interactions"
+    with pytest.raises(InputError, match=rf"line \d: (the )?{what}"):
+        read_named(file)

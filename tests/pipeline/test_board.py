@@ -19,6 +19,12 @@ def load(folder: Path, text: str, **more: object) -> boards.Board:
     return boards.load(str(folder), PLUGINS, **more)  # type: ignore[arg-type]
 
 
+def test_a_tolerance_may_be_without_end(tmp_path: Path) -> None:
+    """Which is how a measurement is left out of the gate."""
+    text = TINY.replace("[request]", '[tolerance]\n"ndcg@10/retain" = inf\n[request]')
+    assert load(tmp_path / "tiny", text).config.tolerance == {"ndcg@10/retain": float("inf")}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -38,7 +44,13 @@ def load(folder: Path, text: str, **more: object) -> boards.Board:
         ("share = 0.4", "share = 1.5", r"share: .*less than or equal to 1"),
         ("seeds = [0]", "sedes = [0]", r"unknown key 'sedes'; did you mean 'seeds'"),
         ("seeds = [0]", "seeds = [0, 0]", r"every seed must stand once"),
-        ("seeds = [0]", "seeds = []", r"seeds"),
+        ("seeds = [0]", "seeds = []", r"seeds: list should have at least 1 item"),
+        ("[[method]]", "[method]", r"method: a list of tables is needed, each under \[\[method\]\]"),
+        ("count = 8", 'kind = "streem"\ncount = 8', r"request.kind: .*'stream', not 'streem'"),
+        ("[request]", '[metrics]\nnames = ["ranking", "ranking"]\n[request]', r"'ranking' stands twice; name it once"),
+        ("[request]", "[metrics]\nk = [5, 10, 5]\n[request]", r"5 stands twice; name it once"),
+        ("names = []", 'names = ["relearn", "relearn"]', r"attacks.names: 'relearn' stands twice"),
+        ("[request]", '[tolerance]\n"hit@10/retain" = nan\n[request]', r"tolerance.hit@10/retain"),
         ("count = 8", "cuont = 8", r"unknown key 'request.cuont'; did you mean 'count'"),
         ("count = 8", "count = 0", r"request.count: .*greater than or equal to 1"),
         ("count = 8", "count = 8\nfraction = 0.1", r"exactly one of count, fraction and file"),

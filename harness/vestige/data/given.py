@@ -33,13 +33,13 @@ class Given:
 
 
 def kind_of(file: Path) -> Kind:
-    """`interactions` for an interchange file `….json` and for lines `user<TAB>item`, `users` for one id a line."""
+    """`interactions` for an interchange file `….json` and where a line has a tab (`user<TAB>item`), else `users`."""
     if file.suffix.lower() == ".json":
         return "interactions"
     filled = [line for line in read_lines(file) if line.strip()]
     if not filled:
         raise InputError(f"{file}: the file is empty; one user a line is needed, or user<TAB>item.")
-    return "interactions" if "\t" in filled[0].strip() else "users"
+    return "interactions" if any("\t" in line for line in filled) else "users"
 
 
 def read_given(data: Interactions, part: npt.NDArray[np.int8], file: Path, drop: bool) -> Given:

@@ -117,6 +117,9 @@ def read_named(path: Path) -> list[Named]:
         fields = [field.strip() for field in line.split("\t")]
         if len(fields) < 2:
             raise InputError(f"{path}, line {number}: two fields are needed (user<TAB>item), not {len(fields)}.")
+        for what, field in zip(("user", "item"), fields, strict=False):
+            if not field:
+                raise InputError(f"{path}, line {number}: the {what} is missing (user<TAB>item).")
         named.append(Named(f"line {number}", fields[0], fields[1]))
     return named
 

@@ -53,7 +53,7 @@ class RequestConfig(Config):
     as `of` says.
     """
 
-    kind: Kind | Literal["stream"] = "users"
+    kind: Literal["users", "interactions", "items", "stream"] = "users"
     of: Kind = "users"
     steps: int = pydantic.Field(default=5, ge=2, le=100)
     count: int | None = pydantic.Field(default=None, ge=1)

@@ -18,6 +18,7 @@ from vestige.errors import InputError, unknown
 from vestige.pipeline import study as studies
 from vestige.pipeline.own import OWN_ROWS, row_label
 from vestige.pipeline.study import Study
+from vestige.places import home
 from vestige.plugins import Plugins
 from vestige.recommenders.t5_config import WORDS
 from vestige.specs import AttackSpec, DatasetSpec, MethodSpec, MetricSpec, RecommenderSpec, Spec
@@ -49,6 +50,14 @@ class MethodTable(PluginTable):
     tuned: str | None = None
 
 
+def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What is measured twice would stand twice in every table of results."""
+    twice = next((value for value in values if values.count(value) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice!r} stands twice; name it once")
+    return values
+
+
 class MetricsTable(pydantic.BaseModel):
     """Which metrics run, with `k` for all that take it; `[metrics.NAME]` holds what only that one takes."""
 
@@ -69,6 +78,8 @@ class MetricsTable(pydantic.BaseModel):
     )
     k: tuple[pydantic.PositiveInt, ...] = (5, 10, 20)
 
+    _distinct = pydantic.field_validator("names", "k")(_once)
+
 
 class AttacksTable(pydantic.BaseModel):
     """Which attacks run, on which of the board's seeds (the first unless named); `[attacks.NAME]` holds settings."""
@@ -77,6 +88,8 @@ class AttacksTable(pydantic.BaseModel):
 
     names: tuple[str, ...] = ("bypass", "evasion", "relearn", "quantise", "probe", "latency")
     seeds: tuple[int, ...] | None = None
+
+    _distinct = pydantic.field_validator("names")(_once)
 
 
 class ShadowsTable(pydantic.BaseModel):
@@ -135,7 +148,7 @@ class BoardConfig(Config):
     attacks: AttacksTable = AttacksTable()
     shadows: ShadowsTable = ShadowsTable()
     limits: LimitsConfig = LimitsConfig()
-    tolerance: Mapping[str, pydantic.NonNegativeFloat] = {}
+    tolerance: Mapping[str, Annotated[float, pydantic.Field(ge=0, allow_inf_nan=True)]] = {}
     columns: tuple[str, ...] = ()
     published: tuple[PublishedRow, ...] = ()
     remarks: tuple[Annotated[str, pydantic.Field(min_length=1)], ...] = ()
@@ -238,18 +251,6 @@ def _there(path: Path) -> bool:
         return path.exists()
     except OSError:
         return False
-
-
-def home(place: str) -> Path:
-    """A path, in which `~` or `~name` stands for a home folder.
-
-    Raises:
-        InputError: There is none of that name.
-    """
-    try:
-        return Path(place).expanduser()
-    except RuntimeError:
-        raise InputError(f"{place}: there is no such home folder.") from None
 
 
 def load(

@@ -228,7 +228,9 @@ class Store:
 
 def write_atomically(file: Path, content: bytes) -> None:
     """Writes a file so that a reader sees the old content or the new, never a part."""
-    with _guarded(file.parent):
+    if not file.name:
+        raise StoreError(f"{file}: cannot be written (this is a folder; a file is needed).")
+    with _guarded(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
         try:

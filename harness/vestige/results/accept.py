@@ -4,18 +4,23 @@ import shutil
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vestige.configs import portable
 from vestige.errors import InputError
+from vestige.pipeline.board import Board, Chosen
 from vestige.pipeline.own import row_label
 from vestige.pipeline.store import write_atomically
+from vestige.pipeline.study import describe_portably
+from vestige.results.accepted import edited
 from vestige.results.page.picture import CURVES, PICTURE
-from vestige.results.records import read_records
+from vestige.results.records import Finished, read_records
 from vestige.results.render import read_results
 from vestige.results.restoring import restored
-from vestige.results.sides import read_per_user
+from vestige.results.sides import read_per_user, read_side
 from vestige.results.streams import TABLE
 from vestige.results.tolerances import gated
 
@@ -34,9 +39,7 @@ RETRAININGS = ("control", "recheck")
 """Rows that are not judged, but say how far two trainings lie apart."""
 
 
-def accept(
-    fresh: Path, board_folder: Path, board: str, seeds: Sequence[int], tolerance: Mapping[str, float]
-) -> list[Path]:
+def accept(fresh: Path, board_folder: Path, board: Board) -> list[Path]:
     """Copies records and values into `accepted/` and the tables beside it; returns what was written.
 
     Nothing of the old results is lost before the new ones are complete.
@@ -44,30 +47,18 @@ def accept(
     Args:
         fresh: The results folder of a run.
         board_folder: Where `board.toml` lies.
-        board, seeds: What the results must be of.
-        tolerance: The board's own, which names further measurements that are judged.
+        board: What the results must be of; its tolerances name further measurements that are judged.
 
     Raises:
-        InputError: There are no fresh results, they are of another board or of other seeds, a cell failed, or they are
-            larger than what may be committed.
+        InputError: There are no fresh results, they are of another board, or of other seeds, rows or settings than it
+            has now, a cell failed, a value was edited, or they are larger than what may be committed.
     """
-    finished = read_records(fresh)
-    found = {f.record.identity.board for f in finished}
-    if found != {board}:
-        raise InputError(f"{fresh}: these are results of {', '.join(sorted(found))}, not of {board}.")
-    ran = sorted({f.record.identity.seed for f in finished})
-    if ran != sorted(seeds):
-        raise InputError(
-            f"{fresh}: seeds {ran} were run, but the board has {sorted(seeds)}; run the whole board first."
-        )
-    failed = [f.record.identity.cell for f in finished if not f.record.ok]
-    if failed:
-        raise InputError(f"{fresh}: these cells failed, so the results cannot be accepted: {', '.join(failed)}.")
+    _check(fresh, board)
     files = [*sorted((fresh / "records").glob("*.json")), *(fresh / name for name in VALUES)]
     missing = [file.name for file in [*files, *(fresh / name for name in TABLES)] if not file.exists()]
     if missing:
         raise InputError(f"{fresh}: {', '.join(missing)} is missing; run the board again.")
-    replicates = _replicates(fresh, tolerance)
+    replicates = _replicates(fresh, board.config.tolerance)
     size = sum(len(zlib.compress(content)) for content in (*(file.read_bytes() for file in files), replicates))
     if size > MAX_BYTES:
         raise InputError(
@@ -89,6 +80,65 @@ def accept(
         if folder.is_dir() and not any(folder.iterdir()):
             shutil.rmtree(folder)
     return [*sorted(kept), *shown]
+
+
+def _check(fresh: Path, board: Board) -> None:
+    """Refuses what is no result of the board as it is."""
+    finished = read_records(fresh)
+    found = {f.record.identity.board for f in finished}
+    if found != {board.name}:
+        raise InputError(f"{fresh}: these are results of {', '.join(sorted(found))}, not of {board.name}.")
+    ran, seeds = sorted({f.record.identity.seed for f in finished}), sorted(board.config.seeds)
+    if ran != seeds:
+        raise InputError(f"{fresh}: seeds {ran} were run, but the board has {seeds}; run the whole board first.")
+    failed = [f.record.identity.cell for f in finished if not f.record.ok]
+    if failed:
+        raise InputError(f"{fresh}: these cells failed, so the results cannot be accepted: {', '.join(failed)}.")
+    if other := _unlike(finished, board):
+        raise InputError(f"{fresh}: the results are of another {other} than the board's; run the board as it is now.")
+    for item, m, of in edited(read_side(fresh)):
+        file = fresh / "records" / f"{item.record.identity.cell}.json"
+        raise InputError(
+            f"{file}: {m.name} is {m.value:.6g}, but the values of its users have the mean {of.values.mean():.6g}; run "
+            "the board again."
+        )
+
+
+def _unlike(finished: Sequence[Finished], board: Board) -> str:
+    """In what the results are not those of the board as it is; empty where they are."""
+    rows = {method.label: _told(method) for method in board.methods}
+    identities = [f.record.identity for f in finished]
+    ran = {of.label: of.method for of in identities if of.method is not None}
+    for label in sorted(rows.keys() | ran.keys()):
+        method = ran.get(label)
+        if label not in rows or method is None or (method.name, method.config) != rows[label]:
+            return f"row {label!r} (it is missing, is no row of the board, or has other settings)"
+    config = board.config
+    asked = {
+        "dataset": _told(board.dataset),
+        "recommender": _told(board.recommender),
+        "set of metrics": [_told(metric) for metric in board.metrics],
+        "request": portable(config.request.model_dump(mode="json")),
+        "holdout": config.holdout.model_dump(mode="json"),
+    }
+    for of in identities:
+        had = {
+            "dataset": (of.dataset.name, of.dataset.config),
+            "recommender": (of.recommender.name, of.recommender.config),
+            "set of metrics": [(metric.name, metric.config) for metric in of.metrics],
+            "request": of.request,
+            "holdout": of.holdout,
+        }
+        for what, its in asked.items():
+            if had[what] != its:
+                return what
+    return ""
+
+
+def _told(chosen: Chosen[Any]) -> tuple[str, dict[str, Any]]:
+    """A plugin's name and settings, as records have them."""
+    described = describe_portably(chosen.spec, chosen.config)
+    return described.name, described.config
 
 
 def _show(fresh: Path, board_folder: Path) -> list[Path]:

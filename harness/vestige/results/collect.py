@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vestige.configs import portable
-from vestige.errors import StoreError
+from vestige.errors import InputError, StoreError
 from vestige.pipeline.board import Board, Chosen
 from vestige.pipeline.inputs import Inputs
 from vestige.pipeline.jobs import Outcome
@@ -28,6 +29,18 @@ from vestige.plugins import Plugins
 from vestige.results.records import Finished, Identity, Measured, PluginId, Record, Run, dump
 from vestige.results.records import Outcome as RecordOutcome
 from vestige.results.tuned import about_study
+
+ABOUT = "board.json"
+"""What the results in a folder are of."""
+
+ACCEPTED = "accepted"
+"""The folder of the accepted results, beside a `board.toml`."""
+
+WRITTEN = ("leaderboard.md", "leaderboard.csv", "leaderboard.tex", "leaderboard.html", "results.csv")
+"""Files that a run replaces, beside those that say that a run wrote them."""
+
+HEAD = 200
+"""In so many bytes a record says that it is one."""
 
 PAGE = 1 << 24
 """Rows, and bytes, of a page of `per_user.parquet`."""
@@ -42,6 +55,37 @@ def results_lock(out: Path) -> Iterator[None]:
         raise StoreError(f"{out}: cannot be written ({error.strerror}).") from error
     with filelock.FileLock(out / ".lock"):
         yield
+
+
+def claim(out: Path, board: str) -> None:
+    """Makes the folder that a run writes its results to, before any work is done, or finds that they may lie there.
+
+    Raises:
+        InputError: It holds something that is not this board's results: they would be lost.
+        StoreError: It cannot be written.
+    """
+    if out.name == ACCEPTED:
+        raise InputError(f"{out}: accepted results lie there, which `vestige accept` alone writes; name another --out.")
+    if (out / ABOUT).exists():
+        try:
+            named = json.loads((out / ABOUT).read_bytes())["name"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(f"{out / ABOUT}: this is no {ABOUT} of a run; name another --out, or remove it.") from None
+        if named != board:
+            raise InputError(f"{out}: the results of {named!r} lie there, not of {board!r}; name another --out.")
+    else:
+        strange = [name for name in WRITTEN if (out / name).exists()]
+        if strange:
+            raise InputError(f"{out / strange[0]}: no run wrote it, and this one would replace it; name another --out.")
+    for file in sorted((out / "records").glob("*.json")):
+        if not file.name.endswith(".run.json") and b'"identity"' not in file.read_bytes()[:HEAD]:
+            raise InputError(f"{file}: no run wrote it, and this one would remove it; name another --out.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise StoreError(f"{out}: cannot be written ({error.strerror}).") from error
 
 
 def collect(
@@ -83,7 +127,7 @@ def collect(
     for name, tables in (("per_user", per_user), ("bootstrap", bootstrap)):
         _write_table(tables, out / f"{name}.parquet")
     about = about_of(board, cells)
-    write_atomically(out / "board.json", (json.dumps(about, indent=1) + "\n").encode())
+    write_atomically(out / ABOUT, (json.dumps(about, indent=1) + "\n").encode())
     return finished
 
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pydantic
 
@@ -22,15 +22,44 @@ class Base(pydantic.BaseModel):
 BaseT = TypeVar("BaseT", bound=Base)
 
 
+Finite = Annotated[float, pydantic.Field(allow_inf_nan=False)]
+
+BETTER = r"^(higher|lower|gold|none|-?[0-9]+(\.[0-9]+)?)$"
+"""See `vestige.measuring.contract.Measurement`."""
+
+
+def _has_kind(request: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(request.get("kind"), str):
+        raise ValueError("it has no kind")
+    return request
+
+
+class About(pydantic.BaseModel):
+    """`board.json`: what the results in a folder are of, as tables and the page need it."""
+
+    model_config = pydantic.ConfigDict(extra="allow", frozen=True)
+
+    name: str
+    title: str
+    columns: list[str]
+    k: list[int] = pydantic.Field(min_length=1)
+    labels: list[str]
+    seeds: list[int]
+    steps: int = pydantic.Field(0, ge=0)
+    remarks: list[str] = []
+    published: list[dict[str, Any]] = []
+    tuned: list[dict[str, Any]] = []
+
+
 class Measured(Base):
     """One measurement; see `vestige.measuring.contract.Measurement`."""
 
     group: str
     metric: str
     view: str
-    value: float | None
-    interval: tuple[float, float] | None
-    better: str
+    value: Finite | None
+    interval: tuple[Finite, Finite] | None
+    better: Annotated[str, pydantic.Field(pattern=BETTER)]
     unit: str
     note: str
 
@@ -62,7 +91,7 @@ class Identity(Base):
     recommender: PluginId
     method: PluginId | None
     metrics: tuple[PluginId, ...]
-    request: dict[str, Any]
+    request: Annotated[dict[str, Any], pydantic.AfterValidator(_has_kind)]
     holdout: dict[str, Any]
     step: int | None = None
 
@@ -173,5 +202,5 @@ def _parse(kind: type[BaseT], file: Path) -> BaseT:
         return kind.model_validate(content)
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror}).") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: this is no {kind.__name__.lower()} ({str(error).splitlines()[0]}).") from None

@@ -4,10 +4,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pydantic
+
 from vestige.errors import InputError, MissingExtra
 from vestige.plugins import DISTRIBUTION, Plugins
 from vestige.results.pooling import Results, read_replicates
-from vestige.results.records import read_records
+from vestige.results.records import About, read_records
 from vestige.specs import RendererSpec
 
 
@@ -20,9 +22,14 @@ def read_results(folder: Path) -> Results:
     finished = read_records(folder)
     try:
         about = json.loads((folder / "board.json").read_bytes())
-        order = {label: number for number, label in enumerate(about["labels"])}
-    except (OSError, ValueError, KeyError, TypeError):
+        About.model_validate(about)
+    except pydantic.ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(map(str, fault["loc"])) or "it"
+        raise InputError(f"{folder / 'board.json'}: {key}: {fault['msg'].lower()}; run the board again.") from None
+    except (OSError, ValueError, RecursionError):
         raise InputError(f"{folder}: board.json is missing or cannot be read; run the board again.") from None
+    order = {label: number for number, label in enumerate(about["labels"])}
     finished.sort(key=lambda f: (order.get(f.record.identity.label, len(order)), f.record.identity.seed))
     earlier = tuple(item for item in finished if (item.record.identity.step or 0) < about.get("steps", 0))
     last = tuple(item for item in finished if (item.record.identity.step or 0) >= about.get("steps", 0))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from vestige.errors import InputError
 from vestige.results.cells import cell
 from vestige.results.page.charts import COSTS, methods, plain
 from vestige.results.page.explain import explain
@@ -138,7 +139,10 @@ def users(results: Results, folder: Path) -> dict[str, Any]:
         "shift/forget": "score minus gold's, in nats (below 0: suppressed)",
         f"hit@{k}/retain": f"hit@{k} of those who stay",
     }
-    table = pq.read_table(file).to_pandas()
+    try:
+        table = pq.read_table(file).to_pandas()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: cannot be read ({str(error).splitlines()[0]}).") from None
     table["name"] = table["metric"].astype(str) + "/" + table["view"].astype(str)
     cells = {item.record.identity.cell: item.record.identity.label for item in results.finished}
     table["label"] = table["cell"].astype(str).map(cells)
