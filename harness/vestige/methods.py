@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from vestige.data.request import Kind
-from vestige.data.sequences import BoolArray, Sequences
+from vestige.data.sequences import BoolArray, IntArray, Sequences
 from vestige.data.views import Queries
 from vestige.progress import Progress
 from vestige.recommenders.contract import Catalogue, Recommender, Scorer
@@ -33,7 +33,7 @@ class Task:
         kind: `users`, `interactions`, or `items`, which come as `interactions` do: all with the withdrawn items.
         recommender: A private copy of the trained recommender; it may be changed at will. Of a method that trains its
             own base, that base.
-        retained: The training sequences of R.
+        retained: The training sequences of R, or of those of its users who may be seen.
         forget: The transitions of F as queries, each after all the items that stood before it when the base was
             trained; where interactions were drawn in pairs by a coin, and where items are withdrawn, after the user's
             retained items among those.
@@ -47,6 +47,8 @@ class Task:
         progress: To be called now and then.
         fresh: Makes an untrained recommender of the same configuration (and of the same method, where that trains its
             own base); its first weights are the same each time, or those of the checkpoint it starts from.
+        retained_lengths: int64 [sequences of R]: of all of R, where `retained` is a part of it; None where it is the
+            whole. What weighs F against R must weigh it against all of R: see `lengths_of_r`.
     """
 
     kind: Kind
@@ -61,6 +63,12 @@ class Task:
     budget: Budget
     progress: Progress
     fresh: Callable[[], Recommender]
+    retained_lengths: IntArray | None = None
+
+    @property
+    def lengths_of_r(self) -> IntArray:
+        """int64 [sequences of R]: of all of them, seen or not."""
+        return self.retained.lengths if self.retained_lengths is None else self.retained_lengths
 
 
 @dataclass(frozen=True)

@@ -405,6 +405,13 @@ def test_the_latest_of_long_histories_weigh_as_little_as_training_shows_them(wor
     assert forgotten_by_retained(model, last) == pytest.approx(by_hand)
 
 
+def test_f_is_weighed_against_all_of_r_however_little_of_it_is_shown(world) -> None:
+    task = task_of(world)
+    shown = replace(task, retained=task.retained.take(np.arange(3)), retained_lengths=task.retained.lengths)
+    assert forgotten_by_retained(world[1], shown) == forgotten_by_retained(world[1], task)
+    assert (task.lengths_of_r == task.retained.lengths).all() and len(shown.lengths_of_r) == len(task.retained)
+
+
 def test_queries_weigh_as_their_targets_do(world) -> None:
     model = SASRec(TINY.model_copy(update={"window": 6}), CATALOGUE)
     task = task_of(world)

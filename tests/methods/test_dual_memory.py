@@ -248,7 +248,7 @@ def test_both_classes_weigh_the_same_in_a_router() -> None:
 def test_router_histories_hold_out_and_shorten() -> None:
     rng = np.random.default_rng(0)
     retained, forget = sequences([[1, 2, 3, 4, 5, 6]] * 80), sequences([[7, 8, 9, 10]] * 40, list(range(80, 120)))
-    found = labelled_histories(retained, forget, True, 3, 4, rng)
+    found = labelled_histories(retained, forget, True, 3, 4, rng, 80)
     rows = [found.rows.row(i).tolist() for i in range(len(found.rows))]
     assert all(rows) and all((row[0] >= 7) == label for row, label in zip(rows, found.forget, strict=True))
     assert rows.count([1, 2, 3, 4, 5, 6]) >= 80  # everybody's whole sequence
@@ -265,13 +265,23 @@ def test_router_histories_hold_out_and_shorten() -> None:
     assert all(short.row(i)[-1] == 29 for i in range(50))
 
 
+def test_whoever_is_shown_few_of_the_retained_weighs_them_for_all() -> None:
+    """Else half of those who are asked would be taken for forgotten, and the threshold routes far too many."""
+    retained, forget = sequences([[1, 2, 3, 4, 5, 6]] * 80), sequences([[7, 8, 9, 10]] * 40, list(range(80, 120)))
+    whole, part = (labelled_histories(retained, forget, True, 3, 4, np.random.default_rng(0), n) for n in (80, 8000))
+    assert part.weight[~part.forget].sum() == pytest.approx(8000) and whole.weight[
+        ~whole.forget
+    ].sum() == pytest.approx(80)
+    assert (part.weight[part.forget] == whole.weight[whole.forget]).all()
+
+
 def test_a_history_that_must_be_recognised_is_never_shown_as_one_that_must_not() -> None:
     """The latest interactions of a user all come after the same history, which is all that the user keeps."""
     rng = np.random.default_rng(0)
     short, long = list(range(40)), list(range(40, 90))
     retained = sequences([short] * 80 + [long] * 40)
     latest = sequences([long] * 120, list(range(80, 120)) * 3)
-    found = labelled_histories(retained, latest, False, 96, 4, rng)
+    found = labelled_histories(retained, latest, False, 96, 4, rng, 120)
     rows = [(int(found.rows.users[row]), tuple(found.rows.row(row).tolist())) for row in range(len(found.rows))]
 
     def those(chosen: np.ndarray) -> list[tuple[int, tuple[int, ...]]]:

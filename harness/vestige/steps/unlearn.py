@@ -129,7 +129,7 @@ def unlearn(
             shown = retained_in(source.data, split, asked.retain, asked.drop)
             shutil.copyfile(asked.retain, folder / RETAIN_FILE)
             rows = np.flatnonzero(np.isin(task.retained.users, shown))
-            task = replace(task, retained=task.retained.take(rows))
+            task = replace(task, retained=task.retained.take(rows), retained_lengths=task.retained.lengths)
         if not len(task.retained):
             raise InputError(
                 f"{asked.retain or left.file}: nobody is left who retains anything, so there is nothing to learn from."

@@ -42,7 +42,7 @@ def trained_on(model: Differentiable, lengths: IntArray) -> Floats:
 def forgotten_by_retained(model: Differentiable, task: Task) -> float:
     """The weight of F in the training loss, divided by that of R."""
     forgotten = trained_on(model, task.forget_sequences.lengths)[task.forget_mask].sum()
-    return float(forgotten / trained_on(model, task.retained.lengths).sum())
+    return float(forgotten / trained_on(model, task.lengths_of_r).sum())
 
 
 def of_queries(model: Differentiable, task: Task) -> Floats:

@@ -125,6 +125,7 @@ class DualMemory:
             per_forgotten,
             max(2, per_forgotten // 2) if per_retained is None else per_retained,
             rng,
+            len(task.lengths_of_r),
         )
         task.progress(0.8, "router")
         asked = FlopsByShape()

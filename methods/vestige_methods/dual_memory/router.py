@@ -236,6 +236,7 @@ def labelled_histories(
     per_forgotten: int,
     per_retained: int,
     rng: np.random.Generator,
+    users_of_r: int,
 ) -> Histories:
     """Histories to train the router on and to choose its threshold.
 
@@ -254,6 +255,7 @@ def labelled_histories(
             one complete history for each forgotten interaction.
         per_forgotten, per_retained: Prefixes of a user. Of the forgotten each is a question that will be asked; of the
             retained, who are many, a few of each show as much.
+        users_of_r: Of whom `retained` are some or all: so many stand against the forgotten where a threshold is chosen.
     """
     forget_rows = prefixes(forget, per_forgotten, rng) if whole else _distinct(forget)
     retained_rows = prefixes(retained, per_retained, rng)
@@ -266,7 +268,11 @@ def labelled_histories(
         shortened(rows.take(np.flatnonzero(~held & (rng.random(len(rows)) < SHORTENED))), rng)
         for rows, held in ((forget_rows, held_f), (retained_rows, held_r))
     )
-    # Natural prevalence: every user counts alike, however many histories there are of them.
+    # Natural prevalence: every user counts alike, however many histories there are of them, and all of R is there.
+    seen = max(len(np.unique(retained.users)), 1)
+    times = np.repeat(
+        [1.0, users_of_r / seen], [len(forget_rows) + len(short_f) + len(judged), len(retained_rows) + len(short_r)]
+    )
     weighed = [
         (forget_rows, held_f),
         (short_f, np.zeros(len(short_f), dtype=np.bool_)),
@@ -283,7 +289,7 @@ def labelled_histories(
         rows=rows,
         forget=np.arange(len(rows)) < len(forget_rows) + len(short_f) + len(judged),
         held_out=np.concatenate([held for _, held in weighed]),
-        weight=np.concatenate([_user_weights(piece, held) for piece, held in weighed]),
+        weight=times * np.concatenate([_user_weights(piece, held) for piece, held in weighed]),
     )
 
 
