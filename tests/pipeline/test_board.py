@@ -68,7 +68,7 @@ def test_a_tolerance_may_be_without_end(tmp_path: Path) -> None:
         ("d_model = 16", "d_modle = 16", r"\[recommender\]: unknown key 'd_modle'; did you mean 'd_model'"),
         ("d_model = 16", "d_model = 15", r"multiple of heads"),
         ("d_model = 16", "d_model = 16 16", r"this is not TOML"),
-        ('title = "Tiny"', 'extends = "tinny"', r"unknown board 'tinny'"),
+        ('title = "Tiny"', 'extends = "tinny"', r"board.toml: extends: unknown board 'tinny'"),
     ],
 )
 def test_faults_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -518,7 +518,7 @@ def _check_kept(file: Path, items: Mapping[str, int]) -> None:
             if item not in items:
                 raise InputError(
                     f"{file}, entry {number} (user {sample.user_id!r}): seq_items: item {item!r} is not in the "
-                    "dataset; missing = 'drop' leaves out what does not exist."
+                    "dataset; missing = 'drop' (or --missing drop) leaves out what does not exist."
                 )
 
 
@@ -605,7 +605,7 @@ def listed_events(data: Interactions, part: npt.NDArray[np.int8], file: str, dro
 
 def _why_not(one: Named, users: Mapping[str, int], items: Mapping[str, int], held_out: bool) -> str:
     """Why an interaction that a file names cannot be forgotten."""
-    hint = "missing = 'drop' leaves out what does not exist."
+    hint = "missing = 'drop' (or --missing drop) leaves out what does not exist."
     if one.user not in users:
         return f"user {one.user!r} is not in the dataset; {hint}"
     if one.item not in items:
@@ -614,7 +614,8 @@ def _why_not(one: Named, users: Mapping[str, int], items: Mapping[str, int], hel
         return f"user {one.user!r} never had item {one.item!r}; {hint}"
     return (
         f"the interaction of user {one.user!r} with item {one.item!r} is held out for validation or test, so no model "
-        "learns it and none can forget it; name training interactions only, or leave such out with missing = 'drop'."
+        "learns it and none can forget it; name training interactions only, or leave such out with missing = 'drop' "
+        "(or --missing drop)."
     )
 
 

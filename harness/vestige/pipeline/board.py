@@ -226,8 +226,12 @@ def shipped() -> dict[str, Path]:
     return {}
 
 
-def find(name: str) -> Path:
+def find(name: str, where: str = "") -> Path:
     """The folder of a board: a path with a `board.toml`, or the name of a board that ships.
+
+    Args:
+        name: Of it.
+        where: It was named, where that is no command line.
 
     Raises:
         InputError: There is neither.
@@ -241,8 +245,10 @@ def find(name: str) -> Path:
     if name in boards:
         return boards[name]
     if _there(path) and path.is_dir():
-        raise InputError(f"{path}: this folder has no {FILE}.")
-    raise unknown("board", name, boards)
+        raise InputError(
+            f"{where}: {path}: this folder has no {FILE}." if where else f"{path}: this folder has no {FILE}."
+        )
+    raise unknown("board", name, boards, where)
 
 
 def _there(path: Path) -> bool:
@@ -374,7 +380,7 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     if not isinstance(parent, str):
         raise InputError(f"{file}: extends: the name or folder of a board is needed, not {parent!r}.")
     beside = file.parent / parent
-    above = (beside if (beside / FILE).is_file() else find(parent)) / FILE
+    above = (beside if (beside / FILE).is_file() else find(parent, f"{file}: extends")) / FILE
     if above.resolve() in (*chain, file.resolve()):
         raise InputError(f"{file}: extends: {parent!r} leads back to this board.")
     below = _read(above, (*chain, file.resolve()))
