@@ -422,6 +422,11 @@ def test_an_edited_value_is_not_accepted(finished: tuple[Path, Path, Path], tmp_
     shutil.copytree(out, copy)
     file = copy / "records" / "finetune-s0.json"
     record = json.loads(file.read_bytes())
+    twice = json.loads(file.read_bytes())
+    twice["outcome"]["measurements"].append(twice["outcome"]["measurements"][0])
+    file.write_text(json.dumps(twice))
+    done = vestige("accept", place, "--out", copy, cache=cache, cwd=tmp_path)
+    assert done.returncode == 2 and "stands twice" in done.stderr, done.stderr
     for value, message in ((0.95, "the values of its users have the mean"), (float("nan"), "this is no record")):
         row = next(m for m in record["outcome"]["measurements"] if (m["metric"], m["view"]) == ("hit@10", "retain"))
         row["value"] = value
@@ -429,6 +434,11 @@ def test_an_edited_value_is_not_accepted(finished: tuple[Path, Path, Path], tmp_
         done = vestige("accept", place, "--out", copy, cache=cache, cwd=tmp_path)
         assert done.returncode == 2 and message in done.stderr, done.stderr
         assert not (place / "accepted").exists()
+    for end in (".json", ".run.json"):
+        shutil.copy(out / "records" / f"finetune-s0{end}", copy / "records")
+        (copy / "records" / f"control-s0{end}").unlink()
+    done = vestige("accept", place, "--out", copy, cache=cache, cwd=tmp_path)
+    assert done.returncode == 2 and "'control' does not stand on every seed" in done.stderr, done.stderr
 
 
 def test_a_run_replaces_nothing_that_is_not_its_boards(finished: tuple[Path, Path, Path], tmp_path: Path) -> None:
@@ -438,6 +448,7 @@ def test_a_run_replaces_nothing_that_is_not_its_boards(finished: tuple[Path, Pat
         ("notes/records/thesis.json", "{}", "thesis.json: no run wrote it"),
         ("other/board.json", '{"name": "other"}', "the results of 'other' lie there, not of 'tiny'"),
         ("broken/board.json", "{", "board.json: this is no board.json of a run"),
+        ("table/stream.csv", "mine", "stream.csv: no run wrote it"),
         ("tiny/accepted/records/x.json", '{"identity": 1}', "`vestige accept` alone writes"),
     ):
         file = tmp_path / name
@@ -447,6 +458,8 @@ def test_a_run_replaces_nothing_that_is_not_its_boards(finished: tuple[Path, Pat
         done = run(board, folder, cache)
         assert done.returncode == 2 and message in done.stderr, done.stderr
         assert file.read_text() == content and len(list(folder.rglob("*.json")) + list(folder.rglob("*.md"))) == 1
+    inside = vestige("run", board, "--out", ".", cache=cache, cwd=tmp_path / "tiny" / "accepted")
+    assert inside.returncode == 2 and "`vestige accept` alone writes" in inside.stderr
     (tmp_path / "afile").write_text("")
     done = run(board, tmp_path / "afile", tmp_path / "empty")
     assert done.returncode == 2 and "afile: cannot be written" in done.stderr and "done in" not in done.stderr

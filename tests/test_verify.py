@@ -232,12 +232,31 @@ def test_files_that_are_no_tables(submitted: Path, folder: Path) -> None:
     (folder / "bootstrap.parquet").write_bytes(b"PAR1")
     assert "bootstrap.parquet: cannot be read" in verify(submitted, folder)["schema"]
     (folder / "bootstrap.parquet").unlink()
-    (folder / "board.json").write_text('{"name": "tiny"}')
+    (folder / "board.json").write_text("{")
     assert "board.json is missing or cannot be read" in verify(submitted, folder)["schema"]
-    (folder / "board.json").write_text('{"name": "tiny", "labels": []}')
-    assert "'seeds' is missing" in verify(submitted, folder)["schema"]
+    (folder / "board.json").write_text('{"name": "tiny", "title": "T", "columns": [], "k": [10], "labels": []}')
+    assert "board.json: seeds: field required" in verify(submitted, folder)["schema"]
     (folder / "board.json").unlink()
     assert "board.json is missing" in verify(submitted, folder)["schema"]
+
+
+def test_a_measurement_that_stands_twice(submitted: Path, folder: Path) -> None:
+    """Shown by its first value and checked by its last, it could say anything."""
+
+    def forge(record: dict[str, Any]) -> None:
+        true = measurement(record, "fidelity", "forget")
+        record["outcome"]["measurements"].insert(0, {**true, "value": 0.999, "interval": None, "note": ""})
+
+    edit(folder, "finetune-s1", forge)
+    assert "fidelity/forget stands twice" in verify(submitted, folder)["schema"]
+
+
+def test_labels_that_leave_a_row_out(submitted: Path, folder: Path) -> None:
+    """They decide which rows the tables show, and which the re-run judges."""
+    about = json.loads((folder / "board.json").read_bytes())
+    about["labels"].remove("control")
+    (folder / "board.json").write_text(json.dumps(about))
+    assert verify(submitted, folder)["settings"].startswith("board.json: labels are")
 
 
 def test_another_schema_version(submitted: Path, folder: Path) -> None:
@@ -247,7 +266,7 @@ def test_another_schema_version(submitted: Path, folder: Path) -> None:
 
 def test_numbers_that_are_not_finite(submitted: Path, folder: Path) -> None:
     edit(folder, "finetune-s1", lambda r: measurement(r, "hit@10", "retain").update(value=float("nan")))
-    assert "hit@10/retain is not a finite number" in verify(submitted, folder)["schema"]
+    assert "value: input should be a finite number" in verify(submitted, folder)["schema"]
 
 
 def test_users_by_their_ids(submitted: Path, folder: Path) -> None:

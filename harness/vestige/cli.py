@@ -281,10 +281,13 @@ def accept(board: BoardArgument, out: OutOption = None) -> None:
     from vestige import plugins as plugins_module
     from vestige.pipeline.board import find, load
     from vestige.results.accept import accept as accept_results
+    from vestige.results.collect import ACCEPTED
     from vestige.results.render import render as render_tables
     from vestige.results.sides import read_side
 
     folder, fresh = find(board), _results_folder(board, out)
+    if fresh.resolve() == (folder / ACCEPTED).resolve():
+        raise InputError(f"{fresh}: these are the accepted results already; name the folder of a run with --out.")
     plugins = plugins_module.load()
     loaded = load(board, plugins)
     render_tables(read_side(fresh).results, plugins, fresh, _say)  # what people read is what the records say

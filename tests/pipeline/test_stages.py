@@ -7,6 +7,8 @@ import pytest
 
 from vestige.errors import VestigeError
 from vestige.measuring.attacks import Target
+from vestige.measuring.contract import Measurement
+from vestige.pipeline import stages
 from vestige.pipeline.resources import out_of_memory
 from vestige.pipeline.stages import Workbench
 from vestige.pipeline.store import Store
@@ -58,3 +60,14 @@ def test_memory_that_ran_out_is_seen_through_a_sentence_about_it() -> None:
     told = VestigeError("the metric 'large' raised MemoryError: ")
     told.__cause__ = MemoryError()
     assert out_of_memory(told) and not out_of_memory(VestigeError("the metric 'large' raised KeyError: 1"))
+
+
+@pytest.mark.parametrize(("better", "right"), [("higher", True), ("0.5", True), ("max", False), ("", False)])
+def test_a_metric_that_says_nonsense_of_what_is_better_fails_by_name(better: str, right: bool) -> None:
+    """What a record cannot hold would end the whole board after all of it was run."""
+    found = Measurement("m", "retain", 0.5, better=better)  # type: ignore[arg-type]
+    if right:
+        assert stages._recordable("mine", found) is found
+        return
+    with pytest.raises(VestigeError, match="the metric 'mine' says of m that"):
+        stages._recordable("mine", found)

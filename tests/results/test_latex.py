@@ -150,3 +150,33 @@ def test_it_is_a_renderer_that_conforms(tmp_path: Path) -> None:
     assert all(verdict.ok for verdict in validate(load().get(RendererSpec, "latex")))
     path = write_latex(of_labels("a", "b", "c"), tmp_path)
     assert path == tmp_path / "leaderboard.tex" and path.read_text().endswith("\\end{table}\n")
+
+
+def test_a_value_of_some_of_the_seeds_says_so() -> None:
+    """Attacks run on the first seed unless a board says otherwise; the caption names all seeds."""
+    made = results({label: {RETAIN: (0.1, 0.01), FORGET: (0.2, 0.01)} for label in ("do_nothing", "retrain")}, seeds=3)
+    some = tuple(
+        replace(
+            item,
+            record=item.record.model_copy(
+                update={
+                    "outcome": item.record.outcome.model_copy(
+                        update={
+                            "measurements": tuple(
+                                m
+                                for m in item.record.outcome.measurements
+                                if m.name != FORGET or item.record.identity.seed == 0
+                            )
+                        }
+                    )
+                }
+            ),
+        )
+        for item in made.finished
+    )
+    part = Results({**made.about, "columns": [RETAIN, FORGET]}, some, made.replicates)
+    text = latex(part)
+    assert text.count(r"\textsuperscript{1/3}") == 2 and "A fraction: of so many of the seeds." in text
+    assert r"\textsuperscript{1/3}" not in latex(
+        Results({**made.about, "columns": [RETAIN, FORGET]}, made.finished, made.replicates)
+    )

@@ -17,6 +17,9 @@ ValueT = TypeVar("ValueT")
 
 Better = Literal["higher", "lower", "gold", "0", "0.5", "none"]
 
+BETTER = r"^(higher|lower|gold|none|-?[0-9]+(\.[0-9]+)?)$"
+"""What `Measurement.better` may say, as records hold it."""
+
 
 @dataclass(frozen=True)
 class PerUser:

@@ -1,5 +1,6 @@
 """What a worker does with a job: train, unlearn, score, measure."""
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -19,7 +20,7 @@ from vestige.data.units import frame
 from vestige.data.views import Views
 from vestige.errors import VestigeError
 from vestige.measuring.attacks import Attempts, Target, Track
-from vestige.measuring.contract import Context, CostOf, Measurement, Shadow, Subject
+from vestige.measuring.contract import BETTER, Context, CostOf, Measurement, Shadow, Subject
 from vestige.measuring.statistics import Bootstrap
 from vestige.methods import Budget, Loads, Maker, Method, TrainsBase, Unlearned
 from vestige.pipeline.artifacts import load_attempts, save_attempts, save_measurements
@@ -197,7 +198,7 @@ class Workbench:
             progress(number / len(payload["metrics"]), described["name"])
             name, metric = described["name"], self._plugin(described)
             try:
-                measurements += [(name, measurement) for measurement in metric.measure(context)]
+                measurements += [(name, _recordable(name, measurement)) for measurement in metric.measure(context)]
             except VestigeError:
                 raise
             except Exception as error:  # whose fault it is; a row that only some metrics saw would not be comparable
@@ -345,6 +346,20 @@ class _Inputs:
         if key not in self._views:
             self._views[key] = views_module.build(self.data, self.split, seed, reach, held_out, self.whole)
         return self._views[key]
+
+
+def _recordable(metric: str, found: Measurement) -> Measurement:
+    """A measurement that a record can hold.
+
+    Raises:
+        VestigeError: It is none.
+    """
+    if not re.match(BETTER, str(found.better)):
+        raise VestigeError(
+            f"the metric {metric!r} says of {found.metric} that {found.better!r} is better; it must be 'higher', "
+            "'lower', 'gold', 'none' or a number as text."
+        )
+    return found
 
 
 def _parameters(model: Recommender) -> int:

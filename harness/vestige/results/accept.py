@@ -16,6 +16,7 @@ from vestige.pipeline.own import row_label
 from vestige.pipeline.store import write_atomically
 from vestige.pipeline.study import describe_portably
 from vestige.results.accepted import edited
+from vestige.results.collect import ACCEPTED
 from vestige.results.page.picture import CURVES, PICTURE
 from vestige.results.records import Finished, read_records
 from vestige.results.render import read_results
@@ -35,6 +36,9 @@ MAX_BYTES = 2 * 2**20
 REPLICATES = 250
 """Of the bootstrap, so many are kept of what is judged and no mean over users: enough for a standard error."""
 
+ROLES = ("control", "popularity")
+"""Rows that every board has."""
+
 RETRAININGS = ("control", "recheck")
 """Rows that are not judged, but say how far two trainings lie apart."""
 
@@ -53,6 +57,7 @@ def accept(fresh: Path, board_folder: Path, board: Board) -> list[Path]:
         InputError: There are no fresh results, they are of another board, or of other seeds, rows or settings than it
             has now, a cell failed, a value was edited, or they are larger than what may be committed.
     """
+    target = board_folder / ACCEPTED
     _check(fresh, board)
     files = [*sorted((fresh / "records").glob("*.json")), *(fresh / name for name in VALUES)]
     missing = [file.name for file in [*files, *(fresh / name for name in TABLES)] if not file.exists()]
@@ -65,7 +70,6 @@ def accept(fresh: Path, board_folder: Path, board: Board) -> list[Path]:
             f"{fresh}: the results take {size / 2**20:.1f} MiB, compressed; at most 2 MiB are accepted for a board. "
             "Fewer k in [metrics] make them smaller."
         )
-    target = board_folder / "accepted"
     for file in files:
         write_atomically(target / file.relative_to(fresh), file.read_bytes())
     kept = {target / file.relative_to(fresh) for file in files}
@@ -106,6 +110,12 @@ def _check(fresh: Path, board: Board) -> None:
 
 def _unlike(finished: Sequence[Finished], board: Board) -> str:
     """In what the results are not those of the board as it is; empty where they are."""
+    seeds_of: dict[str, set[int]] = {}
+    for f in finished:
+        seeds_of.setdefault(f.record.identity.label, set()).add(f.record.identity.seed)
+    for label in {*ROLES, *(["recheck"] if board.config.recheck else []), *seeds_of}:
+        if seeds_of.get(label) != set(board.config.seeds):
+            return f"set of rows ({label!r} does not stand on every seed)"
     rows = {method.label: _told(method) for method in board.methods}
     identities = [f.record.identity for f in finished]
     ran = {of.label: of.method for of in identities if of.method is not None}

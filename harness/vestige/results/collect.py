@@ -36,7 +36,10 @@ ABOUT = "board.json"
 ACCEPTED = "accepted"
 """The folder of the accepted results, beside a `board.toml`."""
 
-WRITTEN = ("leaderboard.md", "leaderboard.csv", "leaderboard.tex", "leaderboard.html", "results.csv")
+WRITTEN = (
+    "leaderboard.md", "leaderboard.csv", "leaderboard.tex", "leaderboard.html", "leaderboard.svg", "results.csv",
+    "per_user.parquet", "bootstrap.parquet", "stream.csv", "stream.svg",
+)  # fmt: skip
 """Files that a run replaces, beside those that say that a run wrote them."""
 
 HEAD = 200
@@ -64,7 +67,7 @@ def claim(out: Path, board: str) -> None:
         InputError: It holds something that is not this board's results: they would be lost.
         StoreError: It cannot be written.
     """
-    if out.name == ACCEPTED:
+    if out.resolve().name == ACCEPTED:
         raise InputError(f"{out}: accepted results lie there, which `vestige accept` alone writes; name another --out.")
     if (out / ABOUT).exists():
         try:

@@ -127,6 +127,8 @@ def _cell(results: Results, label: str, name: str, best: bool) -> tuple[str, str
     text = rf"\textbf{{{text}}}" if best else text
     if powerless(results, name, label):
         text += r"\textsuperscript{n}"
+    if pooled.seeds < len(results.row(label)):
+        text += rf"\textsuperscript{{{pooled.seeds}/{len(results.row(label))}}}"
     if pooled.interval is None:
         return text, ""
     low, high = (f"{bound:.3f}".replace("-", "$-$") for bound in pooled.interval)
@@ -162,9 +164,12 @@ def _caption(results: Results, columns: Mapping[str, str], best: Mapping[str, st
         if (pooled := results.pooled(label, name)) is not None
         for note in (("NO POWER",) if powerless(results, name, label) else ())
         + (("UNDEFINED",) if pooled.value is None else ())
+        + (("SEEDS",) if pooled.value is not None and pooled.seeds < len(results.row(label)) else ())
     }
     if "NO POWER" in notes:
         parts.append("n: the attack does not work on base, so it says nothing.")
+    if "SEEDS" in notes:
+        parts.append("A fraction: of so many of the seeds.")
     if "UNDEFINED" in notes:
         parts.append("A dash: undefined, which is neither 0 nor 1.")
     return escaped(" ".join(parts))

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import pydantic
 
 from vestige.errors import InputError
+from vestige.measuring.contract import BETTER
 
 SCHEMA = 1
 
@@ -23,9 +24,6 @@ BaseT = TypeVar("BaseT", bound=Base)
 
 
 Finite = Annotated[float, pydantic.Field(allow_inf_nan=False)]
-
-BETTER = r"^(higher|lower|gold|none|-?[0-9]+(\.[0-9]+)?)$"
-"""See `vestige.measuring.contract.Measurement`."""
 
 
 def _has_kind(request: dict[str, Any]) -> dict[str, Any]:
@@ -109,6 +107,15 @@ class Outcome(Base):
     message: str
     measurements: tuple[Measured, ...]
     notes: dict[str, dict[str, Any]]
+
+    @pydantic.field_validator("measurements")
+    @classmethod
+    def _once(cls, measurements: tuple[Measured, ...]) -> tuple[Measured, ...]:
+        """A name that stood twice would be shown by one of its values and checked by the other."""
+        names = [m.name for m in measurements]
+        if len(set(names)) < len(names):
+            raise ValueError(f"{next(name for name in names if names.count(name) > 1)} stands twice")
+        return measurements
 
 
 class Record(Base):
@@ -202,5 +209,10 @@ def _parse(kind: type[BaseT], file: Path) -> BaseT:
         return kind.model_validate(content)
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror}).") from None
+    except pydantic.ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(map(str, fault["loc"])) or "it"
+        message = fault["msg"].removeprefix("Value error, ")
+        raise InputError(f"{file}: this is no {kind.__name__.lower()} ({place}: {message.lower()}).") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: this is no {kind.__name__.lower()} ({str(error).splitlines()[0]}).") from None

@@ -27,7 +27,7 @@ def compare(fresh: Side, submitted: Side, seed: int, tolerance: Mapping[str, flo
         tolerance: The board's own.
     """
     fresh, submitted = _of_seed(fresh, seed), _of_seed(submitted, seed)
-    pairs = [(here, there) for here in fresh.results.finished if (there := _same_cell(submitted.results, here))]
+    pairs = [(here, there) for here in fresh.results.every if (there := _same_cell(submitted.results, here))]
     differ = dict.fromkeys(
         text for here, there in pairs for text in machine_differences(here.run.provenance, there.run.provenance)
     )
@@ -51,13 +51,16 @@ def compare(fresh: Side, submitted: Side, seed: int, tolerance: Mapping[str, flo
 
 def _of_seed(side: Side, seed: int) -> Side:
     about = {**side.results.about, "seeds": [seed]}
-    kept = tuple(item for item in side.results.finished if item.record.identity.seed == seed)
-    return replace(side, results=Results(about, kept, side.results.replicates))
+    last, earlier = (
+        tuple(item for item in items if item.record.identity.seed == seed)
+        for items in (side.results.finished, side.results.earlier)
+    )
+    return replace(side, results=Results(about, last, side.results.replicates, earlier))
 
 
 def _same_cell(results: Results, wanted: Finished) -> Finished | None:
     cell = wanted.record.identity.cell
-    return next((item for item in results.finished if item.record.identity.cell == cell), None)
+    return next((item for item in results.every if item.record.identity.cell == cell), None)
 
 
 def _unequal(fresh: Side, submitted: Side, here: Finished, there: Finished) -> Iterator[str]:

@@ -244,6 +244,9 @@ def _settings(submitted: Submission) -> Iterator[str]:
     for key in ("title", "columns", "k", "seeds", "steps", "tuned"):  # the last two stand where there are any
         if about.get(key) != right.get(key):
             yield f"board.json: {key} is {about.get(key)!r}, but here it is {right.get(key)!r}"
+    labels = sorted({item.record.identity.label for item in submitted.side.results.every})
+    if sorted(about.get("labels", [])) != labels:
+        yield f"board.json: labels are {about.get('labels')!r}, but the records are of {labels!r}"
     for key in ("published", "remarks"):  # what stands under the tables is the board's to say
         if about.get(key, []) != right.get(key, []):
             yield f"board.json: {key} are not what the board says under its tables; leave them as the run wrote them"
