@@ -685,7 +685,9 @@ def test_no_workers_and_foreign_results_are_refused(
         vestige_package.run(str(board), out=tmp_path / "out", workers=0)
     (board.parent / "other").mkdir()
     (board.parent / "other" / "board.toml").write_text(FULL)
+    before = {file: file.stat().st_mtime_ns for file in out.rglob("*") if file.is_file()}
     done = vestige("accept", board.parent / "other", "--out", out, cache=cache, cwd=tmp_path)
+    assert before == {file: file.stat().st_mtime_ns for file in out.rglob("*") if file.is_file()}
     assert done.returncode == 2
     assert "these are results of tiny, not of other" in done.stderr
     assert not (board.parent / "other" / "accepted").exists()

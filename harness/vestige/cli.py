@@ -290,8 +290,9 @@ def accept(board: BoardArgument, out: OutOption = None) -> None:
         raise InputError(f"{fresh}: these are the accepted results already; name the folder of a run with --out.")
     plugins = plugins_module.load()
     loaded = load(board, plugins)
-    render_tables(read_side(fresh).results, plugins, fresh, _say)  # what people read is what the records say
-    written = accept_results(fresh, folder, loaded)
+    written = accept_results(
+        fresh, folder, loaded, lambda place: render_tables(read_side(place).results, plugins, place, _say)
+    )
     typer.echo(f"accepted: {len(written)} files in {folder}")
 
 

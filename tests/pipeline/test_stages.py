@@ -71,3 +71,11 @@ def test_a_metric_that_says_nonsense_of_what_is_better_fails_by_name(better: str
         return
     with pytest.raises(VestigeError, match="the metric 'mine' says of m that"):
         stages._recordable("mine", found)
+
+
+def test_two_measurements_of_one_name_fail_by_name() -> None:
+    one, other = Measurement("m", "retain", 0.5), Measurement("m", "forget", 0.5)
+    stages._check_once([("mine", one), ("yours", other)])
+    stages._check_once([("mine", Measurement("s", "", 1.0, varies=True))] * 2)
+    with pytest.raises(VestigeError, match="the metrics 'mine' and 'yours' both measured m/retain"):
+        stages._check_once([("mine", one), ("yours", one)])

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
@@ -204,6 +204,7 @@ class Workbench:
             except Exception as error:  # whose fault it is; a row that only some metrics saw would not be comparable
                 text = " ".join(str(error).split())
                 raise VestigeError(f"the metric {name!r} raised {type(error).__name__}: {text}") from error
+        _check_once(measurements)
         save_measurements(measurements, folder)
         unlearned = payload["subject"]["stage"] == "unlearn"
         meta = self.store.require("unlearn", payload["subject"]["key"]).meta if unlearned else {"notes": {}}
@@ -346,6 +347,25 @@ class _Inputs:
         if key not in self._views:
             self._views[key] = views_module.build(self.data, self.split, seed, reach, held_out, self.whole)
         return self._views[key]
+
+
+def _check_once(measurements: Sequence[tuple[str, Measurement]]) -> None:
+    """Refuses two measurements of one name, of which nobody could say which is meant.
+
+    Raises:
+        VestigeError: There are two; names who measured them.
+    """
+    by: dict[tuple[str, str], str] = {}
+    for metric, found in measurements:
+        if found.varies:
+            continue
+        name = (found.metric, found.view)
+        if name in by:
+            raise VestigeError(
+                f"the metrics {by[name]!r} and {metric!r} both measured {'/'.join(filter(None, name))}; a name "
+                "must stand once."
+            )
+        by[name] = metric
 
 
 def _recordable(metric: str, found: Measurement) -> Measurement:

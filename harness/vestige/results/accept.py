@@ -2,7 +2,7 @@
 
 import shutil
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ RETRAININGS = ("control", "recheck")
 """Rows that are not judged, but say how far two trainings lie apart."""
 
 
-def accept(fresh: Path, board_folder: Path, board: Board) -> list[Path]:
+def accept(fresh: Path, board_folder: Path, board: Board, render: Callable[[Path], object]) -> list[Path]:
     """Copies records and values into `accepted/` and the tables beside it; returns what was written.
 
     Nothing of the old results is lost before the new ones are complete.
@@ -52,6 +52,7 @@ def accept(fresh: Path, board_folder: Path, board: Board) -> list[Path]:
         fresh: The results folder of a run.
         board_folder: Where `board.toml` lies.
         board: What the results must be of; its tolerances name further measurements that are judged.
+        render: Writes the tables in `fresh` from its records again, so that they say what these say.
 
     Raises:
         InputError: There are no fresh results, they are of another board, or of other seeds, rows or settings than it
@@ -59,6 +60,7 @@ def accept(fresh: Path, board_folder: Path, board: Board) -> list[Path]:
     """
     target = board_folder / ACCEPTED
     _check(fresh, board)
+    render(fresh)
     files = [*sorted((fresh / "records").glob("*.json")), *(fresh / name for name in VALUES)]
     missing = [file.name for file in [*files, *(fresh / name for name in TABLES)] if not file.exists()]
     if missing:
