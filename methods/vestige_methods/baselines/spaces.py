@@ -53,7 +53,7 @@ SPACES: Mapping[str, Search] = MappingProxyType(
             "variant": Choice(("noise", "reset")),
             "noise": Float(0.05, 1.0, log=True),
             "share": Float(0.02, 0.5, log=True),
-            "learning_rate": Float(2e-4, 1e-2, log=True),
+            "learning_rate": Float(2e-4, 5e-2, log=True),
         },
         "task_vector": {
             "learning_rate": RATE,
