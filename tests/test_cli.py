@@ -398,6 +398,9 @@ def test_render_and_accept(finished: tuple[Path, Path, Path]) -> None:
             "another row 'npo'",
         ),
         ("[request]", "[metrics]\nk = [20]\n\n[request]", "another set of metrics"),
+        ("names = []", 'names = ["quantise"]', "another set of attacks"),
+        ("names = []", "names = []\n\n[shadows]\ncount = 2", "another set of shadow models"),
+        ("swap = true", "swap = false", "another value of swap"),
     ],
 )
 def test_results_of_the_board_as_it_was_are_not_accepted(
@@ -530,6 +533,7 @@ def test_the_python_api(finished: tuple[Path, Path, Path], monkeypatch: pytest.M
 
 ATTACKS = """
 import vestige
+import numpy as np
 from vestige.measuring.attacks import Recovered, Told
 from vestige.specs import AttackSpec
 
@@ -539,6 +543,7 @@ def vestige_attacks():
     return [
         AttackSpec(name='reverse', factory='extra:Reverse', recovers=('reversed',), **more),
         AttackSpec(name='short', factory='extra:Short', tells=('short',), **more),
+        AttackSpec(name='hashed', factory='extra:Hashed', tells=('hashed',), **more),
         AttackSpec(name='raises', factory='extra:Raises', recovers=('never',), **more),
         AttackSpec(name='shapeless', factory='extra:Shapeless', recovers=('shapeless',), **more),
     ]
@@ -562,6 +567,11 @@ class Short(Quiet):
         lengths = [target.queries(view).histories.lengths.astype(float) for view in ('forget', 'unseen_train')]
         yield Told('short', *lengths)
 
+class Hashed(Quiet):
+    def attack(self, target):
+        draws = np.random.default_rng(abs(hash('vestige')))
+        yield Told('hashed', *(draws.random(len(target.queries(view))) for view in ('forget', 'unseen_train')))
+
 class Raises(Quiet):
     def attack(self, target):
         raise RuntimeError('an attack of its own')
@@ -577,7 +587,8 @@ def test_third_party_attacks_and_observers_are_heard(finished: tuple[Path, Path,
     site = plugin_package(tmp_path / "site", "extra", ATTACKS)
     board = tmp_path / "tiny"
     board.mkdir()
-    (board / "board.toml").write_text(FULL.replace("names = []", 'names = ["reverse", "short", "raises", "shapeless"]'))
+    names = '["reverse", "short", "hashed", "raises", "shapeless"]'
+    (board / "board.toml").write_text(FULL.replace("names = []", f"names = {names}"))
     done = run(board, tmp_path / "out", cache, python_path=site)
     assert done.returncode == 0, done.stderr
     assert "heard finetune-s0 ok" in done.stdout
@@ -585,6 +596,8 @@ def test_third_party_attacks_and_observers_are_heard(finished: tuple[Path, Path,
     reversed_rows = table[table.metric == "recovery:reversed"]
     assert set(reversed_rows.label) == set(table.label)
     assert table[table.metric == "auc_short"].value.nunique() == 1  # it asks no model, so it says the same of each
+    # Whoever draws from the hash of a word draws the same in every process, and so for each of the models.
+    assert table[table.metric == "auc_hashed"].value.nunique() == 1
     notes = " ".join(table.note.dropna())
     assert "RuntimeError: an attack of its own" in notes
     assert "the attempt 'shapeless' has hits of shape (1,)" in notes

@@ -433,11 +433,20 @@ class Loaded(Dice):
         return context.once("drawn", lambda: super(Loaded, self).value(context))
 
 
+class Spoiler(Constant):
+    """Makes room in scores that others will read."""
+
+    def value(self, context):
+        context.roles["gold"].scores["forget"].log_prob[:] = 0
+        return 0.5
+
+
 METRICS = {
     "Unnamed": ("yields only what it names in `measures`", "'nameless'"),
     "NotANumber": ("measures a cell", "is nan"),
     "Outside": ("measures a cell", "outside its interval"),
     "FirstOnly": ("the same whatever the order of users", "another order"),
+    "Spoiler": ("leaves the cell as it was", "it changed context.roles"),
     "Dice": ("the same at every run", "context.seed"),
     "Loaded": ("the same at every run", "context.seed"),
 }

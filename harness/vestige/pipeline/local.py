@@ -120,7 +120,8 @@ class _Worker:
         self._ready = False
         threads = str(settings.threads)
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-        environment |= {**QUIET, "TOKENIZERS_PARALLELISM": "false"}
+        # Text hashes alike in every process: in which order a set of names is read is no matter of luck.
+        environment |= {**QUIET, "TOKENIZERS_PARALLELISM": "false", "PYTHONHASHSEED": "0"}
         self._process = subprocess.Popen(
             # -P: the folder the command was started in is no place to import from; one called `datasets` would
             # make transformers believe that Hugging Face `datasets` is installed.

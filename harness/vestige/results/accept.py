@@ -16,7 +16,7 @@ from vestige.pipeline.own import row_label
 from vestige.pipeline.store import write_atomically
 from vestige.pipeline.study import describe_portably
 from vestige.results.accepted import edited
-from vestige.results.collect import ACCEPTED
+from vestige.results.collect import ACCEPTED, attacked_by
 from vestige.results.page.picture import CURVES, PICTURE
 from vestige.results.records import Finished, read_records
 from vestige.results.render import read_results
@@ -32,6 +32,15 @@ OPTIONAL = (PICTURE, CURVES, TABLE)
 VALUES = ("per_user.parquet", "board.json")
 MAX_BYTES = 2 * 2**20
 """Of all accepted files, each compressed as a repository keeps it: records are text that says much alike."""
+
+ATTACKED = {
+    "attacks": "set of attacks",
+    "seeds": "set of attacked seeds",
+    "shadows": "set of shadow models",
+    "recheck": "value of recheck",
+    "swap": "value of swap",
+}
+"""What is compared of the attacks, in words."""
 
 REPLICATES = 250
 """Of the bootstrap, so many are kept of what is judged and no mean over users: enough for a standard error."""
@@ -100,7 +109,7 @@ def _check(fresh: Path, board: Board) -> None:
     failed = [f.record.identity.cell for f in finished if not f.record.ok]
     if failed:
         raise InputError(f"{fresh}: these cells failed, so the results cannot be accepted: {', '.join(failed)}.")
-    if other := _unlike(finished, board):
+    if other := _unlike(finished, board) or _attacked_otherwise(fresh, board):
         raise InputError(f"{fresh}: the results are of another {other} than the board's; run the board as it is now.")
     for item, m, of in edited(read_side(fresh)):
         file = fresh / "records" / f"{item.record.identity.cell}.json"
@@ -144,6 +153,15 @@ def _unlike(finished: Sequence[Finished], board: Board) -> str:
         for what, its in asked.items():
             if had[what] != its:
                 return what
+    return ""
+
+
+def _attacked_otherwise(fresh: Path, board: Board) -> str:
+    """What of the attacks on the results is not the board's; empty where nothing is."""
+    had = read_results(fresh).about.get("attacked_by", {})
+    for what, its in attacked_by(board).items():
+        if had.get(what) != its:
+            return ATTACKED[what]
     return ""
 
 

@@ -25,6 +25,7 @@ from vestige.pipeline.jobs import Outcome
 from vestige.pipeline.keys import library_versions
 from vestige.pipeline.plan import Cell
 from vestige.pipeline.store import Store, write_atomically
+from vestige.pipeline.study import describe_portably
 from vestige.plugins import Plugins
 from vestige.results.records import Finished, Identity, Measured, PluginId, Record, Run, dump
 from vestige.results.records import Outcome as RecordOutcome
@@ -144,11 +145,26 @@ def about_of(board: Board, cells: Sequence[Cell]) -> dict[str, Any]:
         "k": list(board.config.metrics.k),
         "labels": list(dict.fromkeys(cell.label for cell in cells)),
         "seeds": list(board.config.seeds),
+        "attacked_by": attacked_by(board),
         "published": [row.model_dump(mode="json") for row in board.config.published],
         **({"steps": board.config.request.steps} if board.config.request.kind == "stream" else {}),
         **({"remarks": list(board.config.remarks)} if board.config.remarks else {}),
     }
     return {**about, "tuned": tuned} if tuned else about
+
+
+def attacked_by(board: Board) -> dict[str, Any]:
+    """Everything that asks what a model remembers beside the metrics: attacks, shadows, and further trainings."""
+    attacks = [describe_portably(attack.spec, attack.config) for attack in board.attacks]
+    shadow = describe_portably(board.shadow.spec, board.shadow.config)
+    count = board.config.shadows.count
+    return {
+        "attacks": [{"name": attack.name, "config": attack.config} for attack in attacks],
+        "seeds": sorted(board.config.attacked),
+        "shadows": {"count": count, "seeds": sorted(board.config.shadowed), "config": shadow.config} if count else None,
+        "recheck": board.config.recheck,
+        "swap": board.config.swap,
+    }
 
 
 def _finish(

@@ -241,7 +241,8 @@ def _cells(submitted: Submission) -> Iterator[str]:
 
 def _settings(submitted: Submission) -> Iterator[str]:
     about, right = submitted.side.results.about, about_of(submitted.board, ())
-    for key in ("title", "columns", "k", "seeds", "steps", "tuned"):  # the last two stand where there are any
+    # The last two stand where there are any.
+    for key in ("title", "columns", "k", "seeds", "attacked_by", "steps", "tuned"):
         if about.get(key) != right.get(key):
             yield f"board.json: {key} is {about.get(key)!r}, but here it is {right.get(key)!r}"
     labels = sorted({item.record.identity.label for item in submitted.side.results.every})

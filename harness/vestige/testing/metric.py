@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import get_args
 
 import numpy as np
@@ -13,6 +13,7 @@ from vestige.measuring.contract import Better, Context, Measurement
 from vestige.specs import MetricSpec
 from vestige.testing.cells import Measuring, reordered
 from vestige.testing.check import Check, Once, require
+from vestige.testing.world import array_digest
 
 SAME = 1e-6
 """Sums in another order differ by less."""
@@ -26,7 +27,8 @@ class MetricChecks:
     def __init__(self, spec: MetricSpec, config: Config) -> None:
         self._spec, self._config = spec, config
         self._context = Once("making a cell", lambda: Measuring("users").context())
-        self._first = Once("measuring", lambda: self._measure(self._context()))
+        self._first = Once("measuring", self._measure_first)
+        self._touched: tuple[str, ...] = ()
 
     def all(self) -> list[Check]:
         """The checks, in the order in which they are best mended."""
@@ -35,6 +37,7 @@ class MetricChecks:
             Check("yields only what it names in `measures`", self._names),
             Check("measures a cell of single interactions, without a second world", self._interactions),
             Check("measures a cell of withdrawn items", self._items),
+            Check("leaves the cell as it was", self._touches_nothing),
             Check("the same at every run", self._again),
             Check("the same whatever the order of users", self._order),
         ]
@@ -51,6 +54,14 @@ class MetricChecks:
     def _items(self) -> None:
         self._right(self._measure(Measuring("items").context()))
 
+    def _touches_nothing(self) -> None:
+        self._first()
+        require(
+            not self._touched,
+            f"it changed {', '.join(f'context.{name}' for name in self._touched)}, which other metrics read after it",
+            "change copies",
+        )
+
     def _again(self) -> None:
         again = replace(self._context(), memo={})  # what it keeps for a cell is made anew, too
         _same(self._first(), self._measure(again), 0.0, "a second run", "draw from `context.seed`")
@@ -58,6 +69,15 @@ class MetricChecks:
     def _order(self) -> None:
         moved = self._measure(reordered(self._context()))
         _same(self._first(), moved, SAME, "another order of queries", "average by user, and read users from the views")
+
+    def _measure_first(self) -> Named:
+        """Measures a cell that nobody has had in hand before, and keeps what of it was changed."""
+        context = self._context()
+        shared = [f.name for f in fields(context) if f.name != "memo"]  # the memo is there to be written in
+        before = {name: array_digest(getattr(context, name)) for name in shared}
+        found = self._measure(context)
+        self._touched = tuple(name for name in shared if array_digest(getattr(context, name)) != before[name])
+        return found
 
     def _measure(self, context: Context) -> Named:
         found = list(self._spec.load()(self._config).measure(context))

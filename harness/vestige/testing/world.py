@@ -228,7 +228,7 @@ def partial_copy(base: Artifact) -> Callable[[Path], dict[str, Any]]:
 
 
 def array_digest(value: Any) -> str:
-    """Of all arrays inside dataclasses and mappings."""
+    """Of all arrays inside dataclasses, mappings and sequences."""
     digest = hashlib.sha256()
     for array in _arrays(value):
         digest.update(str(array.dtype).encode() + np.ascontiguousarray(array).tobytes())
@@ -241,9 +241,12 @@ def _arrays(value: Any) -> Iterator[Any]:
     elif isinstance(value, dict):
         for key in sorted(value):
             yield from _arrays(value[key])
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _arrays(one)
     elif is_dataclass(value) and not isinstance(value, type):
-        for one in fields(value):
-            yield from _arrays(getattr(value, one.name))
+        for part in fields(value):
+            yield from _arrays(getattr(value, part.name))
 
 
 def tiny_task(kind: Kind = "users", own: TrainsBase | None = None) -> Task:
