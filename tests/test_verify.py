@@ -277,6 +277,19 @@ def test_users_by_their_ids(submitted: Path, folder: Path) -> None:
     assert "must be row numbers from 0 to 59, not ids" in verify(submitted, folder)["users"]
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.int64()])
+def test_users_by_ids_that_cannot_be_rows(submitted: Path, folder: Path, kind: pa.DataType) -> None:
+    """What looks users up by their rows is left out: there would be no place for them."""
+
+    def ids(table: pa.Table) -> pa.Table:
+        users = pc.cast(pc.add(pc.cast(table["user"], pa.int64()), 2 * 10**9), kind)
+        return table.set_column(table.schema.get_field_index("user"), "user", users)
+
+    edit_users(folder, ids)
+    failed = verify(submitted, folder)
+    assert set(failed) == {"users"} and "must be row numbers from 0 to 59" in failed["users"]
+
+
 def test_values_of_users_that_were_taken_out(submitted: Path, folder: Path) -> None:
     edit_users(folder, lambda t: t.filter(pa.array(~where(t, "finetune-s0", "hit@10", "retain"))))
     failed = verify(submitted, folder)

@@ -30,6 +30,7 @@ def results(
     seeds: int = 1,
     notes: Mapping[str, str] = {},
     better: Mapping[str, str] = {},
+    forgotten: int = 30,
 ) -> Results:
     """Rows by label, each with values by `metric/view`: (value, standard error), or None for UNDEFINED.
 
@@ -62,7 +63,7 @@ def results(
                 request={"kind": "users"},
                 holdout={},
             )
-            facts = {"dataset": {"users": 9, "items": 9, "interactions": 99}, "request": {"forgotten users": 3}}
+            facts = {"dataset": {"users": 9, "items": 9, "interactions": 99}, "request": {"forgotten users": forgotten}}
             outcome = Outcome(status="ok", message="", measurements=tuple(rows_of), notes=facts)
             record = Record(identity=identity, outcome=outcome, keys={})
             finished.append(Finished(record, Run(cell=cell, cost=(), traceback="", provenance={})))

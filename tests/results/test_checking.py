@@ -63,6 +63,7 @@ def move(folder: Path, label: str, name: str, by: float, seeds: tuple[int, ...] 
         for m in record["outcome"]["measurements"]:
             if (m["metric"], m["view"]) == (metric, view):
                 m["value"] += by
+                m["interval"] = m["interval"] and [bound + by for bound in m["interval"]]
 
     for cell in cells:
         edit(folder, cell, change)
@@ -242,6 +243,32 @@ def test_the_error_of_a_mean_over_queries_is_not_read_off_users_alone() -> None:
     # Where one side kept no replicates, users are paired all the same: of intervals nothing would be sure.
     unkept = replace(uneven, results=side.results)
     assert differences._best([(unkept, "finetune", 0), (uneven, "finetune", 0)], name) is Basis.USERS
+
+
+def test_a_gold_that_does_not_beat_the_popularity_list_any_more_fails(folder: Path) -> None:
+    move(folder, "popularity", "hit@10/retain", 0.3)
+    found = check(read_side(folder), read_side(ACCEPTED), {})
+    assert {f.verdict for f in found.findings} == {Verdict.PASS}  # no row is worse than it was
+    assert found.invalid is not None and found.verdict is Verdict.FAIL
+    suite = ElementTree.fromstring(verdict_files.junit(found))[0]
+    assert suite.get("failures") == "1" == str(len(suite.findall("testcase/failure")))
+    assert suite.get("tests") == str(len(suite))
+    # Where it was so when it was accepted, nothing has become worse.
+    same = check(read_side(folder), read_side(folder), {})
+    assert same.invalid is not None and same.verdict is Verdict.PASS
+    assert "So it was when it was accepted." in verdict_files.markdown(same)
+
+
+def test_a_board_whose_cells_all_failed_fails(folder: Path) -> None:
+    (folder / "per_user.parquet").unlink()  # as a run leaves it that has measured nothing
+    (folder / "bootstrap.parquet").unlink()
+    cells = [f.name.removesuffix(".json") for f in (folder / "records").glob("*.json") if "run" not in f.name]
+    for cell in cells:
+        edit(folder, cell, lambda r: r["outcome"].update(status="method_error", message="broken", measurements=[]))
+    found = check(read_side(folder), read_side(ACCEPTED), {})
+    assert found.verdict is Verdict.FAIL
+    assert len(found.lost) == len(cells)
+    assert "broken" in verdict_files.markdown(found)
 
 
 def test_a_boards_tolerances_override_and_add() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.results.made import results
-from vestige.measuring.statistics import Estimate
+from vestige.measuring.statistics import Bootstrap, Estimate
 from vestige.pipeline.own import row_label
 from vestige.results import verdicts
 from vestige.results.tables import markdown
@@ -89,10 +89,19 @@ def test_where_retrainings_agree_nothing_is_excused() -> None:
     assert "another seed" not in text.partition("## How to read this")[0]
 
 
-def test_nothing_varies() -> None:
+def test_what_does_not_vary_is_told_from_nothing() -> None:
+    """A difference of one user has the same value in every replicate, and nobody knows how far it may be off."""
     same = Estimate(0.0, np.zeros(10))
     assert verdicts.two_sided(same) == 1.0
-    assert verdicts.two_sided(same.plus(0.1)) == 0.0
+    assert verdicts.two_sided(same.plus(0.1)) == 1.0
+    assert verdicts.two_sided(Bootstrap(1).mean(np.array([0]), np.array([1.0]))) == 1.0
+
+
+@pytest.mark.parametrize(("forgotten", "few"), [(1, True), (4, True), (5, False), (100, False)])
+def test_a_board_that_forgets_very_few_says_so(forgotten: int, few: bool) -> None:
+    found = results(ROWS, CONTROLS, forgotten=forgotten)
+    said = [line for line in verdicts.warnings(found) if line.startswith(f"Only {forgotten} forgotten users")]
+    assert bool(said) == few == ("**Only" in markdown(found))
 
 
 def test_the_detectable_difference_is_found_in_four_of_five_boards() -> None:

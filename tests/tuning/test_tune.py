@@ -267,6 +267,48 @@ def test_a_trial_that_fails_is_recorded_and_the_study_goes_on(made: Made, tmp_pa
     assert json.loads(file.read_bytes())["settings"] == {}
 
 
+MORTAL = """
+import os, signal
+from pathlib import Path
+import vestige
+from vestige.methods import Unlearned
+from vestige.search import Float
+from vestige.specs import MethodSpec
+
+class Settings(vestige.Config):
+    strength: float = 0.01
+
+@vestige.hookimpl
+def vestige_methods():
+    return [MethodSpec(name="mortal", version="1", summary="Is killed once.", factory="mortal:Mortal", config=Settings,
+                       search={"strength": Float(0.001, 0.05)})]
+
+class Mortal:
+    def __init__(self, config):
+        pass
+
+    def unlearn(self, task):
+        died = Path(__file__).with_name("died")
+        if not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Unlearned(task.recommender)
+"""
+
+
+def test_a_trial_whose_process_was_killed_is_tried_again_by_the_next_study(made: Made, tmp_path: Path) -> None:
+    """Whoever killed it, it need not have been its settings' fault."""
+    board, cache, _, _ = made
+    site = plugin_package(tmp_path / "site", "mortal", MORTAL)
+    words = (board, tmp_path / "out", cache, "--method", "mortal", "--trials", 1)
+    done = tune(*words, python_path=site)
+    assert done.returncode == 1 and "trial 0: oom: the system killed the process" in done.stdout, done.stdout
+    again = tune(*words, python_path=site)
+    assert again.returncode == 0, again.stderr
+    study = json.loads((tmp_path / "out" / "tuning" / "mortal.json").read_bytes())
+    assert [trial["status"] for trial in study["trials"]] == ["ok"]
+
+
 def flops_of(cache: Path) -> dict[str, float]:
     """Of every model in the store, by its key."""
     found = [file for stage in ("train", "unlearn") for file in (cache / "store").glob(f"{stage}/*/manifest.json")]

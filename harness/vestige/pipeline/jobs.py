@@ -41,6 +41,8 @@ class Outcome:
         detail: The traceback, if there is one.
         made: Whether the artifact was made now, and not found.
         seconds: Of wall time, waiting for other processes not counted.
+        killed: Whether its process was ended by a signal or the system, so that the next try may well end otherwise;
+            not where it broke a stated limit.
     """
 
     status: Status
@@ -48,6 +50,7 @@ class Outcome:
     detail: str = ""
     made: bool = False
     seconds: float = 0.0
+    killed: bool = False
 
 
 class Report(Protocol):

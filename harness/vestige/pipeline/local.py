@@ -75,7 +75,7 @@ class LocalExecutor:
             failed = next((outcomes[n] for n in job.needs if n in outcomes and outcomes[n].status != "ok"), None)
             if failed:
                 del waiting[job.id]
-                outcomes[job.id] = Outcome(failed.status, failed.message, failed.detail)
+                outcomes[job.id] = Outcome(failed.status, failed.message, failed.detail, killed=failed.killed)
                 report.finished(job, outcomes[job.id])
 
     def _assign(
@@ -211,7 +211,12 @@ class _Worker:
             if status == "error":
                 status = _error_of(self.job)
             return Outcome(
-                status, message.get("message", ""), message.get("detail", ""), message["made"], message["seconds"]
+                status,
+                message.get("message", ""),
+                message.get("detail", ""),
+                message["made"],
+                message["seconds"],
+                message.get("killed", False),
             )
         return None
 
@@ -227,11 +232,10 @@ class _Worker:
             return Outcome(
                 "oom",
                 "the system killed the worker process (signal 9), as it does when memory runs out",
-                "",
-                False,
-                ran,
+                seconds=ran,
+                killed=True,
             )
-        return Outcome(_error_of(self.job), f"the worker process ended with code {code}", "", False, ran)
+        return Outcome(_error_of(self.job), f"the worker process ended with code {code}", seconds=ran, killed=True)
 
     def _limits(self) -> Outcome | None:
         assert self.job is not None

@@ -270,6 +270,9 @@ def _scored(store: Store, cells: Sequence[Cell], number: int, settings: Mapping[
 def _failure(tuned: Tuned, cells: Sequence[Cell], outcomes: Mapping[tuple[str, str], Outcome]) -> dict[str, Any]:
     """How a trial failed, which is kept, so that it is not tried again under the same limits; empty where it did not.
 
+    Of a process that was killed nothing is kept: that may have been no fault of the settings, and is tried again by the
+    next study.
+
     Raises:
         VestigeError: Something failed that the settings are not to blame for.
     """
@@ -283,7 +286,8 @@ def _failure(tuned: Tuned, cells: Sequence[Cell], outcomes: Mapping[tuple[str, s
     own = {(m["stage"], m["key"]) for m in models} | {("score", m["scores"]) for m in models}
     seconds = sum(outcome.seconds for job, outcome in outcomes.items() if job in own)
     kept = {"status": status, "message": message, "seconds": seconds}
-    tuned.store.make("trial", _failure_key(tuned, cells), lambda folder: kept)
+    if not failed[0].killed:
+        tuned.store.make("trial", _failure_key(tuned, cells), lambda folder: kept)
     return kept
 
 

@@ -105,6 +105,7 @@ def _run_in_child(bench: Any, job: dict[str, Any], threads: int, answer: Answer)
                 "made": False,
                 "message": message,
                 "seconds": time.perf_counter() - begun,
+                "killed": True,
             }
         )
 

@@ -55,7 +55,7 @@ RETRAININGS = ("control", "recheck")
 def accept(fresh: Path, board_folder: Path, board: Board, render: Callable[[Path], object]) -> list[Path]:
     """Copies records and values into `accepted/` and the tables beside it; returns what was written.
 
-    Nothing of the old results is lost before the new ones are complete.
+    Nothing of the old results is lost before the new ones are complete, and the two are never mixed.
 
     Args:
         fresh: The results folder of a run.
@@ -81,20 +81,31 @@ def accept(fresh: Path, board_folder: Path, board: Board, render: Callable[[Path
             f"{fresh}: the results take {size / 2**20:.1f} MiB, compressed; at most 2 MiB are accepted for a board. "
             "Fewer k in [metrics] make them smaller."
         )
-    for file in files:
-        write_atomically(target / file.relative_to(fresh), file.read_bytes())
-    kept = {target / file.relative_to(fresh) for file in files}
+    contents = {file.relative_to(fresh): file.read_bytes() for file in files}
     if replicates:
-        write_atomically(target / "bootstrap.parquet", replicates)
-        kept.add(target / "bootstrap.parquet")
-    for old in target.rglob("*"):
-        if old.is_file() and old not in kept:
-            old.unlink()
-    shown = _show(fresh, board_folder)
-    for folder in target.rglob("*"):
-        if folder.is_dir() and not any(folder.iterdir()):
-            shutil.rmtree(folder)
-    return [*sorted(kept), *shown]
+        contents[Path("bootstrap.parquet")] = replicates
+    replace_folder(target, contents)
+    return [*sorted(target / name for name in contents), *_show(fresh, board_folder)]
+
+
+def replace_folder(target: Path, contents: Mapping[Path, bytes]) -> None:
+    """Puts a folder with these files in the place of `target`, once it is whole."""
+    new, old = (target.with_name(f"{target.name}.{word}") for word in ("new", "old"))
+    if old.exists() and not target.exists():  # a command was killed just between
+        old.rename(target)
+    for left in (new, old):
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        for name, content in contents.items():
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            (new / name).write_bytes(content)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    if target.exists():
+        target.rename(old)
+    new.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _check(fresh: Path, board: Board) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 from vestige.results.differences import noise_floor, shift_of
 from vestige.results.gate import Comparison, Finding, Verdict, decide, shifts
 from vestige.results.provenance import advice, warnings
+from vestige.results.restoring import restored
 from vestige.results.sides import Side
 from vestige.results.tolerances import gated
-from vestige.results.verdicts import invalid
+from vestige.results.verdicts import invalid, k_of
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Check:
     Attributes:
         board, seeds: What was compared.
         invalid: Why the fresh board says nothing, or None.
+        was_invalid: Whether the accepted board said nothing either.
         findings: One for each row and gated measurement.
         lost: Cells without a result; each one is a failure.
         warnings: What was not the same on both sides and may explain a difference.
@@ -44,12 +46,18 @@ class Check:
     warnings: tuple[str, ...]
     advice: tuple[str, ...]
     added: tuple[str, ...]
+    was_invalid: bool = False
+
+    @property
+    def ruined(self) -> bool:
+        """Whether the board says nothing any more."""
+        return self.invalid is not None and not self.was_invalid
 
     @property
     def verdict(self) -> Verdict:
-        """FAIL where anything failed, else INCONCLUSIVE where anything is, else PASS."""
+        """FAIL where anything failed or the board says nothing any more, else INCONCLUSIVE where anything is."""
         said = {finding.verdict for finding in self.findings}
-        if self.lost or Verdict.FAIL in said:
+        if self.ruined or self.lost or Verdict.FAIL in said:
             return Verdict.FAIL
         return Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in said else Verdict.PASS
 
@@ -74,13 +82,21 @@ def check(fresh: Side, accepted: Side, tolerance: Mapping[str, float]) -> Check:
     return Check(
         board=str(fresh.results.about["name"]),
         seeds=tuple(fresh.results.about["seeds"]),
-        invalid=invalid(fresh.results),
+        invalid=_invalid(fresh),
         findings=tuple(decide(comparisons)),
         lost=tuple(_lost(fresh, accepted)),
         warnings=tuple(warnings(fresh.results, accepted.results)),
         advice=tuple(advice(fresh.results, accepted.results)),
         added=tuple(_added(fresh, accepted, tolerance)),
+        was_invalid=_invalid(accepted) is not None,
     )
+
+
+def _invalid(side: Side) -> str | None:
+    """Why a side says nothing, or None; accepted results keep users' values of the popularity list, no replicates."""
+    name = f"hit@{k_of(side.results)}/retain"
+    means = restored(side.results, {key: of for key, of in side.per_user.items() if key[1] == name})
+    return invalid(replace(side.results, replicates={**side.results.replicates, **means}))
 
 
 def _compare(fresh: Side, accepted: Side, label: str, name: str, tolerance: float) -> Comparison | None:

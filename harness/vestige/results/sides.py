@@ -161,12 +161,14 @@ def _of_users(of: PerUser, size: int) -> Floats:
 
 
 def read_side(folder: Path) -> Side:
-    """The results in `folder` with the values of their users.
+    """The results in `folder` with the values of their users, of which there are none where every cell failed.
 
     Raises:
         InputError: There are none, or they cannot be read.
     """
-    return Side(folder, read_results(folder), read_per_user(folder))
+    results = read_results(folder)
+    measured = any(item.record.ok for item in results.finished)
+    return Side(folder, results, read_per_user(folder) if measured else {})
 
 
 def read_per_user(folder: Path) -> dict[tuple[str, str], PerUser]:

@@ -4,7 +4,7 @@ from vestige.results.cells import value
 from vestige.results.pooling import Results
 from vestige.results.sections import k_of
 from vestige.results.streams import sentences
-from vestige.results.verdicts import beats_popularity, closed, invalid, rests_on_few
+from vestige.results.verdicts import beats_popularity, closed, few_forgotten, invalid, rests_on_few
 
 
 def facts(results: Results) -> str:
@@ -42,6 +42,8 @@ def verdict_lines(results: Results) -> list[str]:
         out.append(
             f"Gold beats the popularity list on `retain` by {better.value:.4f} [{low:.4f}, {high:.4f}] in hit@{k}."
         )
+    if few := few_forgotten(results):
+        out.append(f"**{few}**")
     base, gold = results.label_of("do_nothing"), results.label_of("retrain")
     remembered = results.pooled(base, f"hit@{k}:vs_gold/forget") if base and gold else None
     if remembered and remembered.value is not None:

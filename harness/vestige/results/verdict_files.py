@@ -25,7 +25,7 @@ def markdown(check: Check) -> str:
         f"{'seed' if len(check.seeds) == 1 else 'seeds'} {', '.join(map(str, check.seeds))}.",
     ]
     if check.invalid:
-        parts.append(f"**{check.invalid}**")
+        parts.append(f"**{check.invalid}**" + ("" if check.ruined else " So it was when it was accepted."))
     if check.lost:
         rows = [f"- **FAIL** {lost.label}, seed {lost.seed}: {_line(lost.reason)}" for lost in check.lost]
         parts.append("\n".join(rows))
@@ -72,15 +72,18 @@ def to_json(check: Check) -> str:
 
 def junit(check: Check) -> bytes:
     """One test case for each row and measurement, and one for each cell without a result."""
-    failed = len(check.of(Verdict.FAIL)) + len(check.lost)
+    failed = len(check.of(Verdict.FAIL)) + len(check.lost) + check.ruined
     suite = ElementTree.Element(
         "testsuite",
         name=f"vestige check {check.board}",
-        tests=str(len(check.findings) + len(check.lost)),
+        tests=str(len(check.findings) + len(check.lost) + check.ruined),
         failures=str(failed),
         errors="0",
         skipped=str(len(check.of(Verdict.INCONCLUSIVE))),
     )
+    if check.ruined:
+        case = _case(suite, check.board, "retrain", "gold against the popularity list")
+        ElementTree.SubElement(case, "failure", message=_xml(str(check.invalid)), type="invalid")
     for lost in check.lost:
         case = _case(suite, check.board, lost.label, f"seed {lost.seed}")
         ElementTree.SubElement(case, "failure", message=_xml(lost.reason), type="missing")

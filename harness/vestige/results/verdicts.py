@@ -89,6 +89,8 @@ def rests_on_few(results: Results, base: str) -> str:
 def warnings(results: Results) -> list[str]:
     """What a reader must know before any number: an INVALID board, attacks without power, scores that are UNDEFINED."""
     out = [fault] if (fault := invalid(results)) else []
+    if few := few_forgotten(results):
+        out.append(few)
     weak = [heading for name, heading in attack_columns(results).items() if no_power(results, name)]
     if weak:
         out.append(f"NO POWER on base, so they say nothing of any row: {', '.join(weak)}.")
@@ -98,6 +100,18 @@ def warnings(results: Results) -> list[str]:
             if pooled is not None and pooled.value is None and pooled.notes:
                 out.append(f"{name} of {label} is {pooled.notes[0]}.")
     return out
+
+
+UNITS = ("forgotten users", "affected users", "withdrawn items")
+"""Notes of a request that say how many units (users or items) it is about."""
+
+
+def few_forgotten(results: Results) -> str:
+    """Says that very few users (or items) are forgotten, all seeds together; empty where there are enough."""
+    notes = {item.record.identity.seed: item.record.outcome.notes.get("request", {}) for item in results.finished}
+    found = {unit: sum(of[unit] for of in notes.values() if unit in of) for unit in UNITS}
+    said = [f"{n} {unit}" for unit, n in found.items() if 0 < n < FEWEST]
+    return f"Only {said[0]}: no interval or p-value of what is asked about them can be trusted." if said else ""
 
 
 def closed(results: Results, label: str) -> float | None:
@@ -249,10 +263,14 @@ def _lead(results: Results, label: str, other: str, name: str) -> Estimate | Non
 
 
 def two_sided(difference: Estimate) -> float:
-    """The p-value of no difference, by the normal approximation to the replicates; 1 where nothing differs at all."""
+    """The p-value of no difference, by the normal approximation to the replicates.
+
+    1 where these do not vary: nothing differs at all, or what one user (or several who are alike) differs by, which
+    says nothing of its own error.
+    """
     error = float(np.std(difference.replicates))
     if error == 0:
-        return 1.0 if difference.value == 0 else 0.0
+        return 1.0
     return float(2 * ndtr(-abs(difference.value) / error))
 
 

@@ -196,6 +196,10 @@ def added_rows(side: Side, board: Board, plugins: Plugins) -> tuple[list[str], d
     return list(extra.values()), missing, strange
 
 
+OF_USERS = ("values", "intervals")
+"""Checks that look users up by their row numbers."""
+
+
 def steps(submitted: Submission) -> list[Step]:
     """Every check that needs no run."""
     checks: tuple[tuple[str, Callable[[Submission], Iterator[str]], str], ...] = (
@@ -206,7 +210,12 @@ def steps(submitted: Submission) -> list[Step]:
         ("values", _values, "every value fits the values of its users"),
         ("intervals", _intervals, "every interval that can be computed again is as stated"),
     )
-    out = [_step(name, list(check(submitted)), fine) for name, check, fine in checks]
+    out: list[Step] = []
+    for name, check, fine in checks:
+        if name in OF_USERS and any(step.name == "users" and step.status is Status.FAIL for step in out):
+            out.append(Step(name, Status.LEFT_OUT, "users must be row numbers for it; mend that first"))
+        else:
+            out.append(_step(name, list(check(submitted)), fine))
     if submitted.missing:
         why = "; ".join(dict.fromkeys(submitted.missing.values()))
         out.append(
