@@ -9,9 +9,10 @@ from vestige.results.differences import noise_floor, shift_of
 from vestige.results.gate import Comparison, Finding, Verdict, decide, shifts
 from vestige.results.provenance import advice, warnings
 from vestige.results.restoring import restored
+from vestige.results.sections import k_of
 from vestige.results.sides import Side
 from vestige.results.tolerances import gated
-from vestige.results.verdicts import invalid, k_of
+from vestige.results.verdicts import invalid
 
 
 @dataclass(frozen=True)
