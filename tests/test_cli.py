@@ -88,6 +88,9 @@ def test_records_say_what_they_are(finished: tuple[Path, Path, Path]) -> None:
     assert "router threshold" in record["outcome"]["notes"]["method"]
     run_record = json.loads((out / "records" / "dual-memory-published-s0.run.json").read_text())
     assert {"utc", "commit", "libraries", "python", "processor"} <= set(run_record["provenance"])
+    model = run_record["provenance"]["model"]
+    assert {"utc", "commit", "libraries", "python", "processor"} <= set(model)
+    assert model["utc"] <= run_record["provenance"]["utc"]
     assert str(out.parent) not in (out / "records" / "dual-memory-published-s0.json").read_text()
 
 
@@ -104,10 +107,13 @@ def test_the_leaderboard_tells_the_whole(finished: tuple[Path, Path, Path]) -> N
 def test_nothing_to_do_changes_nothing(finished: tuple[Path, Path, Path]) -> None:
     board, out, cache = finished
     before = deterministic(out)
+    runs = {file.name: file.read_bytes() for file in (out / "records").glob("*.run.json")}
     again = run(board, out, cache, "--workers", 2)
     assert again.returncode == 0
     assert "nothing to run" in again.stderr
     assert deterministic(out) == before
+    # Whoever collects stored results did not make them: neither the time nor the commit is theirs.
+    assert {file.name: file.read_bytes() for file in (out / "records").glob("*.run.json")} == runs
     planned = vestige("plan", board, cache=cache, cwd=board.parent)
     assert "would run" not in planned.stdout.replace(", 0 would run", "")
 

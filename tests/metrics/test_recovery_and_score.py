@@ -210,6 +210,23 @@ def test_models_of_a_methods_own_that_cannot_be_attacked_are_no_yardstick(role: 
     assert of_context(context)["score_api"].value is None
 
 
+@pytest.mark.parametrize(("asked", "weights"), [(0.2, None), (0.9, 1.0)])
+def test_what_could_not_be_tried_is_not_safe(asked: float, weights: float | None) -> None:
+    """A model that offers no module is neither trained again nor rounded; what it plainly says is no such attack's."""
+    both = {"base": everywhere(0.9), "gold": everywhere(0.1), "control": everywhere(0.1)}
+    found = recoveries(judged(useful(5), {**both, "own": attempts("api", trick=asked)}))
+    assert found["recovery:taught/forget"].value is None
+    assert "could not be made on this model" in found["recovery:taught/forget"].note
+    assert found["recovery_api/forget"].value == pytest.approx((asked - 0.1) / 0.8)
+    assert found["recovery_weights/forget"].value == weights  # all that base remembers is known to come back, or not
+    if weights is None:
+        assert found["recovery_weights/forget"].note == "UNDEFINED: taught could not be made on this model"
+    # An attempt that brings nothing back from base either would have told nothing.
+    weak = {role: everywhere(0.5) for role in both}
+    found = recoveries(judged(useful(5), {**weak, "own": attempts("api", trick=0.5)}))
+    assert "could not be made" not in found["recovery_weights/forget"].note
+
+
 def test_who_holds_the_files_can_also_ask() -> None:
     of = {name: everywhere(hits) for name, hits in (("own", 1.0), ("base", 1.0), ("gold", 0.0), ("control", 0.0))}
     nothing = np.zeros(ASKED)

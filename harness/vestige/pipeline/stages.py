@@ -27,6 +27,7 @@ from vestige.pipeline.artifacts import load_attempts, save_attempts, save_measur
 from vestige.pipeline.inputs import load_data, load_split
 from vestige.pipeline.keys import source_digest
 from vestige.pipeline.own import combined
+from vestige.pipeline.provenance import MADE_BY, made_by
 from vestige.pipeline.resources import out_of_memory, peak_bytes, reset_peak
 from vestige.pipeline.store import Artifact, Meta, Store
 from vestige.pipeline.tasks import make_task
@@ -46,7 +47,7 @@ class Workbench:
         self._inputs: tuple[tuple[str, str, int | None], _Inputs] | None = None
 
     def run(self, payload: Mapping[str, Any], folder: Path, progress: Progress, unfinished: Path | None = None) -> Meta:
-        """Makes one artifact in `folder` and returns its meta.
+        """Makes one artifact in `folder` and returns its meta, which says by whom it was made.
 
         A training keeps what it needs to go on in `unfinished` (`Store.unfinished`) for when this process is ended;
         where none is given, it begins anew.
@@ -58,7 +59,7 @@ class Workbench:
             "attack": self._attack,
             "measure": self._measure,
         }
-        return stages[payload["stage"]](payload, folder, progress)
+        return {**stages[payload["stage"]](payload, folder, progress), MADE_BY: made_by()}
 
     # -- stages -----------------------------------------------------------------------------------------------
 

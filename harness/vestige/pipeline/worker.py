@@ -56,9 +56,11 @@ def main() -> None:
     for module in PRELOADED:
         importlib.import_module(module)
     from vestige import plugins
+    from vestige.pipeline.provenance import here
     from vestige.pipeline.stages import Workbench
     from vestige.pipeline.store import Store
 
+    here()  # once for all jobs
     store = Store(store_root, say=lambda text: answer({"event": "said", "text": text}))
     bench = Workbench(store, plugins.load())
     answer({"event": "ready"})

@@ -2,14 +2,8 @@
 
 import contextlib
 import json
-import platform
-import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +16,9 @@ from vestige.errors import InputError, StoreError
 from vestige.pipeline.board import Board, Chosen
 from vestige.pipeline.inputs import Inputs
 from vestige.pipeline.jobs import Outcome
-from vestige.pipeline.keys import library_versions
 from vestige.pipeline.plan import Cell
-from vestige.pipeline.store import Store, write_atomically
+from vestige.pipeline.provenance import MADE_BY, made_by
+from vestige.pipeline.store import Artifact, Store, write_atomically
 from vestige.pipeline.study import describe_portably
 from vestige.plugins import Plugins
 from vestige.results.records import Finished, Identity, Measured, PluginId, Record, Run, dump
@@ -106,11 +100,11 @@ def collect(
     Records of cells that are not on the board any more are removed.
     """
     finished = []
-    provenance = _provenance()
+    here = made_by()
     per_user: list[pa.Table] = []
     bootstrap: list[pa.Table] = []
     for cell in cells:
-        item = _finish(board, plugins, cell, inputs[cell.seed], outcomes.get(cell.job.id), store, provenance)
+        item = _finish(board, plugins, cell, inputs[cell.seed], outcomes.get(cell.job.id), store, here)
         finished.append(item)
         artifact = store.get("measure", cell.job.key)
         if item.record.ok and artifact:
@@ -174,7 +168,7 @@ def _finish(
     inputs: Inputs,
     outcome: Outcome | None,
     store: Store,
-    provenance: dict[str, Any],
+    here: dict[str, Any],
 ) -> Finished:
     artifact = store.get("measure", cell.job.key)
     measurements: list[Measured] = []
@@ -203,9 +197,26 @@ def _finish(
         keys=keys_of(cell),
     )
     run = Run(
-        cell=cell.id, cost=tuple(cost), traceback=outcome.detail if failed and outcome else "", provenance=provenance
+        cell=cell.id,
+        cost=tuple(cost),
+        traceback=outcome.detail if failed and outcome else "",
+        provenance=_provenance(cell, artifact, store, here),
     )
     return Finished(record, run)
+
+
+def _provenance(cell: Cell, measured: Artifact | None, store: Store, here: dict[str, Any]) -> dict[str, Any]:
+    """Who measured the cell and, as `model`, who made what was measured (and took what its cost says): stored results
+    are not the doing of whoever collects them.
+    """
+    if measured is None:
+        return here
+    subject = cell.job.payload["subject"]
+    model = store.get(subject["stage"], subject["key"])
+    return {
+        **measured.meta.get(MADE_BY, here),
+        **({"model": model.meta[MADE_BY]} if model is not None and MADE_BY in model.meta else {}),
+    }
 
 
 def identity_of(board: Board, plugins: Plugins, cell: Cell) -> Identity:
@@ -250,39 +261,6 @@ def _plugin(plugins: Plugins, chosen: Chosen[Any]) -> PluginId:
         distribution_version=origin.distribution_version,
         config=portable(chosen.config.model_dump(mode="json"), *chosen.config.places()),
     )
-
-
-def _provenance() -> dict[str, Any]:
-    here = Path(__file__).parent
-    # Only where this very file is tracked: a checkout around an installed copy is somebody else's.
-    tracked = _git(here, "ls-files", "--error-unmatch", Path(__file__).name) is not None
-    commit = _git(here, "rev-parse", "HEAD") if tracked else None
-    return {
-        "utc": datetime.now(UTC).isoformat(timespec="seconds"),
-        "vestige": metadata.version("vestige"),
-        "commit": commit,
-        "dirty": bool(_git(here, "status", "--porcelain")) if commit else None,
-        "libraries": {**library_versions(), **{n: metadata.version(n) for n in ("numpy", "scipy", "scikit-learn")}},
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-    }
-
-
-def _git(folder: Path, *words: str) -> str | None:
-    git = shutil.which("git")
-    if not git:
-        return None
-    done = subprocess.run([git, "-C", str(folder), *words], capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _processor() -> str:
-    if sys.platform == "linux":
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def _write_table(tables: list[pa.Table], file: Path) -> None:

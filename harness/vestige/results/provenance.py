@@ -58,9 +58,19 @@ def _pairs(fresh: Results, accepted: Results) -> Iterator[tuple[Finished, Finish
 
 
 def machine_differences(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[str]:
-    """Where two runs differ in machine or versions, each as `what: before → after`; none, and results are the same to
-    the last bit.
+    """Where two runs differ in machine or versions, or those that made their models, each as `what: before → after`;
+    none, and results are the same to the last bit.
     """
+    yield from dict.fromkeys(
+        text
+        for one, other in ((now, then), (now.get("model", {}), then.get("model", {})))
+        for text in _apart(one, other)
+    )
+
+
+def _apart(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[str]:
+    if not now or not then:
+        return  # results from before models said it
     old, new = then.get("libraries", {}), now.get("libraries", {})
     pairs = [(title, then.get(key), now.get(key)) for key, title in MACHINE.items()]
     pairs += [(name, old.get(name), new.get(name)) for name in sorted({*old, *new})]
