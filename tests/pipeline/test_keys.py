@@ -48,10 +48,11 @@ def test_an_edit_changes_the_digest_of_who_uses_it_only(tmp_path: Path, monkeypa
     sys.modules.pop("digested_package", None)
 
 
-def test_a_method_is_followed_into_what_trains_recommenders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_method_is_followed_into_what_it_is_made_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its update is made with these gradients; the rest of the core has stages with versions of their own."""
     (tmp_path / "digested_alone.py").write_text(
         "from vestige.recommenders import gradients\nfrom vestige.data.sequences import Sequences\n"
+        "from vestige_methods.baselines.undial import Undial\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     before = digest("digested_alone:X")
@@ -65,7 +66,8 @@ def test_a_method_is_followed_into_what_trains_recommenders(tmp_path: Path, monk
 
     assert edited("gradients.py") != before
     assert edited("contract.py") != before  # which gradients.py imports
-    assert edited("sequences.py") == edited("popularity.py") == before
+    assert edited("undial.py") != before  # another distribution's, on which this one is built
+    assert edited("sequences.py") == edited("popularity.py") == edited("npo.py") == before
 
 
 def test_built_in_methods_have_digests_of_their_own() -> None:

@@ -35,7 +35,7 @@ def source_digest(spec: Spec) -> str:
     """A digest of the sources that a plugin's factory is made of.
 
     These are the factory's module (all of its package, where it is one) and whatever it imports of the same top-level
-    package and of `vestige.recommenders`, whose gradients and training loops methods are made with, followed through.
+    package, of the plugins that come with Vestige and of `vestige.recommenders`, whose gradients and training loops methods are made with, followed through.
     So an edited method meets no stale result, and its neighbours keep theirs. The rest of the core is not followed: its
     stages carry versions of their own.
     """
@@ -97,11 +97,15 @@ def _file(module: str) -> Path | None:
     return next((file for file in candidates if file.is_file()), None)
 
 
+BUILT_IN = ("vestige_methods", "vestige_metrics", "vestige_datasets")
+"""Packages whose parts other plugins build on."""
+
+
 def _followed(name: str, top: str) -> bool:
     """Whether what a module of the top-level package `top` imports is part of what it makes."""
     if name.startswith("vestige.recommenders."):
         return True
-    return top != "vestige" and (name == top or name.startswith(f"{top}."))
+    return top != "vestige" and name.partition(".")[0] in (top, *BUILT_IN)
 
 
 def _imports(file: Path, module: str, is_package: bool) -> list[str]:
