@@ -120,10 +120,13 @@ def sniff(file: Path) -> Format:
 
 
 def read_inter(file: Path, lines: Sequence[str]) -> Columns:
-    """RecBole's `.inter`: tab-separated, with its typed header (`user_id:token …`) or `user item rating timestamp`."""
+    """RecBole's `.inter`: tab-separated, with its typed header (`user_id:token …`), the same without types, or none:
+    `user item rating timestamp` then.
+    """
     head = lines[0].split("\t")
     typed = [field.partition(":") for field in head]
-    if all(kind in ("token", "float", "token_seq", "float_seq") for _, _, kind in typed):
+    plain = {"user_id", "item_id"} <= set(head)
+    if plain or all(kind in ("token", "float", "token_seq", "float_seq") for _, _, kind in typed):
         names = [name for name, _, _ in typed]
         for needed in ("user_id", "item_id"):
             if needed not in names:

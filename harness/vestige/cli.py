@@ -659,18 +659,12 @@ def main() -> None:
     arguments = [_dashed(word) for word in sys.argv[1:] if word != "--debug"]
 
     def work() -> None:
-        _check_dropped(arguments)
-        app(args=arguments, standalone_mode=True)
+        kept, dropped = step_commands.without_dropped(arguments)
+        for option in dropped:
+            typer.echo(f"note: {option}: nothing is left for it to do here (docs/published-steps.md).", err=True)
+        app(args=kept, standalone_mode=True)
 
     sys.exit(guarded(work, debug))
-
-
-def _check_dropped(arguments: list[str]) -> None:
-    """Says of an option of the published steps that is not needed here, that it is not."""
-    for word in arguments[1:]:
-        option = word.partition("=")[0]
-        if option in step_commands.DROPPED.get(arguments[0], ()):
-            raise InputError(f"{option}: nothing is left for it to do here; leave it out (docs/published-steps.md).")
 
 
 def _dashed(word: str) -> str:

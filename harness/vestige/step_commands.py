@@ -63,13 +63,63 @@ CsvOption = Annotated[
     Path | None, typer.Option("--output", help="Write all measurements here, as CSV.", callback=to_write)
 ]
 
+VALUE, FLAG = True, False
+
 DROPPED = {
-    "train": ("--max-target-length",),
-    "unlearn": ("--workers",),
-    "evaluate": ("--num-return-sequences", "--max-gen-len", "--disable-fallback", "--skip-all-users", "--verbose"),
-    "attack": ("--k",),
+    "train": {"--max-target-length": VALUE},
+    "unlearn": {"--workers": VALUE},
+    "evaluate": {
+        "--num-return-sequences": VALUE,
+        "--max-gen-len": VALUE,
+        "--disable-fallback": FLAG,
+        "--skip-all-users": FLAG,
+        "--verbose": FLAG,
+    },
+    "attack": {"--k": VALUE},
 }
-"""Options of the published steps, by the command here, that nothing is left for."""
+"""Options of the published steps, by the command here, that nothing is left for; and whether a value follows them."""
+
+SCRIPTS = {
+    "train_ml1m_t5": "train",
+    "train_dual_memory": "unlearn",
+    "evaluate_datasets": "evaluate",
+    "MIA": "attack",
+}
+"""Published steps by the name of their script: the command here."""
+
+ARTIFACTS = "dual_memory_artifacts.pt"
+"""What a published step wrote its model into, inside the folder that is named here."""
+
+
+def without_dropped(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """A command line without the options that nothing is left for, and which these were.
+
+    Raises:
+        InputError: The command is the name of a published script.
+    """
+    script = arguments[0].removesuffix(".py") if arguments else ""
+    if script in SCRIPTS:
+        raise InputError(f"{arguments[0]}: here it is `vestige {SCRIPTS[script]}` (docs/published-steps.md).")
+    known = DROPPED.get(script, {})
+    kept, dropped, value_of = arguments[:1], list[str](), ""
+    for word in arguments[1:]:
+        option, sign, _ = word.partition("=")
+        if value_of:
+            value_of = ""
+        elif option in known:
+            dropped.append(option)
+            value_of = option if known[option] and not sign else ""
+        else:
+            kept.append(word)
+    return kept, dropped
+
+
+def _folder(place: Path | None) -> Path | None:
+    """The folder that is meant where the published commands name the file inside it."""
+    if place is None or place.name != ARTIFACTS or place.exists() or not (place.parent / "vestige.json").is_file():
+        return place
+    typer.echo(f"note: {place}: nothing is pickled here; {place.parent} is read.", err=True)
+    return place.parent
 
 
 def register(app: typer.Typer) -> None:
@@ -152,6 +202,9 @@ def train(
             progress=progress,
         )
     notes = manifest.notes
+    told = manifest.recommender.config
+    if told.get("init") and told.get("prompt") == "ids":
+        typer.echo("note: histories are read as item tokens; --set prompt=text reads them as words, as published.")
     typer.echo(
         f"trained on {notes['interactions']} interactions of {notes['users']} users in {_seconds(manifest)}, "
         f"loss {float(notes['loss of the last pass']):.3f}"
@@ -273,6 +326,12 @@ def unlearn(
         raise InputError("--forget-samples names the list, so nothing is drawn; leave out the options of the draw.")
     if forget is None and retain is None and _drop(missing):
         raise InputError("--missing is for a list; give one with --forget-samples.")
+    if forget is None and dataset_path is not None and (dataset_path / "forget_samples_subset.json").is_file():
+        typer.echo(
+            f"note: what is forgotten is drawn anew; {dataset_path / 'forget_samples_subset.json'} is read with "
+            "--forget-samples only.",
+            err=True,
+        )
     with _progress("unlearn") as progress:
         manifest = run(
             model,
@@ -291,6 +350,9 @@ def unlearn(
     assert manifest.forgotten is not None
     notes = manifest.notes
     _tell_dropped(manifest.forgotten)
+    asked, there = (int(notes.get(name, 0)) for name in ("users to retain", "users to retain who are"))
+    if asked > there:
+        typer.echo(f"{retain}: {asked - there} of {asked} users to retain are left out: they are not retained")
     typer.echo(
         f"forgot {notes['forgotten interactions']} interactions of {notes['affected users']} users in "
         f"{_seconds(manifest)} (list: {output / manifest.forgotten.file})"
@@ -300,7 +362,7 @@ def unlearn(
 
 def evaluate(
     original_model: OriginalOption,
-    unlearned_model: Annotated[Path, _option("unlearned_model", "What `unlearn` wrote.", MODEL)],
+    unlearned_model: Annotated[Path, _option("unlearned_model", "What `unlearn` wrote.", MODEL, callback=_folder)],
     gold_model: GoldOption = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="Both models side by side; always so.", hidden=True)
@@ -327,6 +389,8 @@ def evaluate(
     """Measure hit and ndcg of base, unlearned model and gold on every view, with 95 % intervals over users."""
     del compare
     k = _lengths(k_values)
+    if retain_samples is None and _drop(missing):
+        raise InputError("--missing is for a list; give one with --retain-samples.")
     if num_beams is not None and num_beams < 0:
         raise InputError(f"--num-beams: 0 (exact) or more is needed, not {num_beams}.")
     from vestige.steps.measure import Models, Sample
@@ -348,7 +412,7 @@ def evaluate(
 
 def attack(
     original_model: OriginalOption,
-    unlearned: Annotated[Path, _option("unlearned_artifacts", "What `unlearn` wrote.", MODEL)],
+    unlearned: Annotated[Path, _option("unlearned_artifacts", "What `unlearn` wrote.", MODEL, callback=_folder)],
     gold_model: GoldOption = None,
     control_model: Annotated[
         Path | None, _option("control_model", "A second gold of another seed: adds the calibrated attack.", MODEL)
@@ -379,7 +443,7 @@ def attack(
 
 
 def recommend(
-    model: Annotated[Path, _option("model", "What `train` or `unlearn` wrote.", MODEL)],
+    model: Annotated[Path, _option("model", "What `train` or `unlearn` wrote.", MODEL, callback=_folder)],
     histories: Annotated[Path, _option("histories", "One history a line: item ids, oldest first.", DATA)],
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="Items a list.")] = 10,
     original_model: Annotated[Path | None, _option("original_model", "The base, if it was moved.", MODEL)] = None,

@@ -28,6 +28,7 @@ def test_forms_agree(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[
     lines = ["\t".join(map(str, row)) for row in rows]
     (folder / "bare.inter").write_text("\n".join(lines) + "\n")
     (folder / "typed.inter").write_text(header + "\n".join(lines))
+    (folder / "named.inter").write_text(header.replace(":token", "").replace(":float", "") + "\n".join(lines))
     (folder / "ratings.dat").write_text("\n".join("::".join(map(str, row)) for row in rows))
     swapped = "timestamp:float\titem_id:token\tuser_id:token\n" + "\n".join(f"{t}\t{i}\t{u}" for u, i, _, t in rows)
     (folder / "swapped.inter").write_text(swapped)
@@ -36,7 +37,7 @@ def test_forms_agree(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[
     except InputError as error:
         assert "no user has" in str(error)
         return
-    for name in ("typed.inter", "ratings.dat"):
+    for name in ("typed.inter", "named.inter", "ratings.dat"):
         assert readers.read(folder / name).content_hash == first.content_hash
     assert readers.read(folder / "swapped.inter").item.tolist() == first.item.tolist()
 

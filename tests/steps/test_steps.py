@@ -438,6 +438,26 @@ def test_a_method_may_learn_what_to_keep_from_named_users_alone(made: Path, run:
     assert (made / "ten-kept" / named[1].removeprefix("dual/")).read_bytes() == (made / named[1]).read_bytes()
 
 
+def test_of_a_list_of_retained_users_those_who_are_not_may_be_dropped(made: Path, run: Run) -> None:
+    """The published list names some whose every interaction is in the test period of the default split."""
+    kept = json.loads((made / "dual" / "retain_samples_subset.json").read_text())
+    gone = json.loads((made / "dual" / "forget_samples_subset.json").read_text())[:1]
+    (made / "mixed.json").write_text(json.dumps([*kept, *gone]))
+    words = ("--retain_samples", "mixed.json")
+    refused(run("evaluate", *models(*words)), f"entry {len(kept) + 1}", "is not retained", "--missing drop")
+    told = f"1 of {len(kept) + 1} users to retain are left out"
+    assert told in good(run("evaluate", *models(*words, "--missing", "drop"))).stdout
+    more = ("--forget_samples", "dual/forget_samples_subset.json", "--method", "finetune", *settings("share=0.3"))
+    assert (
+        told in good(run("unlearn", "--model", "base", "--output", "mixed", *more, *words, "--missing", "drop")).stdout
+    )
+
+
+def test_the_file_that_the_published_commands_name_means_its_folder(made: Path, run: Run) -> None:
+    done = good(run("evaluate", *models("--unlearned_model", "dual/dual_memory_artifacts.pt")))
+    assert "note: dual/dual_memory_artifacts.pt: nothing is pickled here; dual is read." in done.stderr
+
+
 # -- what cannot be used --------------------------------------------------------------------------------------
 
 
@@ -454,7 +474,13 @@ def test_a_method_may_learn_what_to_keep_from_named_users_alone(made: Path, run:
         (("--gold_model", "nowhere"), ("there is no such folder",)),
         (("--retain_samples", "dual/vestige.json"), ("a list of samples is needed",)),
         (("--retain_samples", "dual/forget_samples_subset.json"), ("entry 1", "is not retained")),
-        (("--retain_samples", "odd.json"), ("entry 1", "'nothing' is not in the dataset")),
+        (("--retain_samples", "odd.json"), ("entry 1", "'nothing' is not in the dataset", "--missing drop")),
+        (("--missing", "drop"), ("--missing is for a list", "--retain-samples")),
+        (
+            ("--retain_samples", "dual/forget_samples_subset.json", "--missing", "drop"),
+            ("none of the users that it names is retained",),
+        ),
+        (("--gold_model", "dual/vestige.json"), ("this is a file", "name the folder")),
         (("--device", "gpu"), ("--device", "cuda", "'gpu'")),
         pytest.param(("--device", "cuda"), ("no usable GPU", "cpu"), marks=without_gpu),
     ],

@@ -65,37 +65,60 @@ def read_given(data: Interactions, part: npt.NDArray[np.int8], file: Path, drop:
     return Given("users", events, notes)
 
 
-def retained_in(data: Interactions, split: Split, file: Path, drop: bool) -> IntArray:
-    """int64 [users]: whom an interchange file of retained users names.
+DROP = "; --missing drop leaves out what cannot be used"
+
+
+@dataclass(frozen=True)
+class Named:
+    """Users whom a file names.
+
+    Attributes:
+        users: int64 [n]: those who are retained.
+        asked: How many it names.
+    """
+
+    users: IntArray
+    asked: int
+
+    @property
+    def told(self) -> str:
+        """How many were dropped; empty where none was."""
+        left = self.asked - len(self.users)
+        return f"{left} of {self.asked} users to retain are left out: they are not retained" if left else ""
+
+
+def retained_in(data: Interactions, split: Split, file: Path, drop: bool) -> Named:
+    """Whom an interchange file of retained users names.
 
     Args:
-        drop: Leave out users and items that are not in the dataset; only the users matter.
+        drop: Leave out users and items that are not in the dataset, and users who are not retained (all that is theirs
+            may be held out); only the users matter.
 
     Raises:
-        InputError: It is malformed, or names a user or an item that is not there, or somebody who is not retained.
+        InputError: It is malformed, or names a user or an item that is not there, or somebody who is not retained; or
+            nobody is left.
     """
     users, items = ({name: at for at, name in enumerate(ids.tolist())} for ids in (data.user_ids, data.item_ids))
     retained = set(split.retained_users.tolist())
     found = []
-    for number, sample in enumerate(read_samples(file, "retain"), start=1):
+    samples = read_samples(file, "retain")
+    for number, sample in enumerate(samples, start=1):
         where = f"{file}, entry {number}"
-        if sample.user_id not in users:
-            if drop:
-                continue
-            raise InputError(f"{where}: user {sample.user_id!r} is not in the dataset.")
-        for item in sample.seq_items:
-            if item not in items and not drop:
-                raise InputError(
-                    f"{where} (user {sample.user_id!r}): seq_items: item {item!r} is not in the dataset; --missing "
-                    "drop leaves out what does not exist."
-                )
-        if users[sample.user_id] not in retained:
-            raise InputError(
-                f"{where}: user {sample.user_id!r} is not retained: something of theirs is forgotten or was never "
-                "trained on; name others."
+        if users.get(sample.user_id) in retained:
+            found.append(users[sample.user_id])
+        elif not drop:
+            why = (
+                "is not in the dataset"
+                if sample.user_id not in users
+                else "is not retained: something of theirs is forgotten or was never trained on; name others"
             )
-        found.append(users[sample.user_id])
-    return np.asarray(found, dtype=np.int64)
+            raise InputError(f"{where}: user {sample.user_id!r} {why}{DROP}.")
+        if (strange := next((item for item in sample.seq_items if item not in items), None)) and not drop:
+            place = f"{where} (user {sample.user_id!r}): seq_items"
+            raise InputError(f"{place}: item {strange!r} is not in the dataset{DROP}.")
+    if not found:
+        raise InputError(f"{file}: none of the users that it names is retained.")
+    return Named(np.unique(np.asarray(found, dtype=np.int64)), len({sample.user_id for sample in samples}))
 
 
 def given_split(

@@ -35,9 +35,9 @@ def source_digest(spec: Spec) -> str:
     """A digest of the sources that a plugin's factory is made of.
 
     These are the factory's module (all of its package, where it is one) and whatever it imports of the same top-level
-    package, of the plugins that come with Vestige and of `vestige.recommenders`, whose gradients and training loops methods are made with, followed through.
-    So an edited method meets no stale result, and its neighbours keep theirs. The rest of the core is not followed: its
-    stages carry versions of their own.
+    package, of the plugins that come with Vestige and of `vestige.recommenders`, whose gradients and training loops
+    methods are made with, followed through. So an edited method meets no stale result, and its neighbours keep theirs.
+    The rest of the core is not followed: its stages carry versions of their own.
     """
     files = sorted(set(_sources(spec.factory.partition(":")[0], set())))
     digest = hashlib.sha256()

@@ -171,6 +171,11 @@ def read_manifest(folder: Path) -> Manifest:
         InputError: There is none, or it is damaged.
     """
     file = folder / MANIFEST
+    if folder.is_file():
+        raise InputError(
+            f"{folder}: this is a file, and what was pickled is never opened; name the folder that `vestige train` or "
+            "`unlearn` wrote."
+        )
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder; one that `vestige train` or `unlearn` wrote is needed.")
     try:

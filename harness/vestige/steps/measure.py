@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 from vestige import configs, seeds
 from vestige.data import views as views_module
-from vestige.data.given import retained_in
+from vestige.data.given import Named, retained_in
 from vestige.data.request import Part, Split, training_counts
 from vestige.data.sequences import IntArray
 from vestige.data.views import Views
@@ -137,13 +137,15 @@ def evaluate(
     """
     sample = sample or Sample()
     bench = _Bench(models, plugins, place, machine or Machine(), settings or {})
-    views = bench.sampled(views_module.build(bench.source.data, bench.split, sample.seed), sample)
+    named = bench.named(sample)
+    views = bench.sampled(views_module.build(bench.source.data, bench.split, sample.seed), sample, named)
     roles = bench.scored(views, progress)
     found: list[Row] = []
     for name in bench.models:
         context = bench.context(roles, roles[name], bench.split, views, sample.seed)
         found += _rows(context, name, bench.metric("ranking", {"k": tuple(k)}).measure(context), bench.gold is not None)
     remarks = [_size(views, sample)] if sample.users or sample.retain else []
+    remarks += [named.told] if named and named.told else []
     remarks += _routed(roles["unlearned"], views)
     if bench.gold is not None:
         remarks += _remembers(found, f"hit@{k[0]}")
@@ -285,13 +287,16 @@ class _Bench:
         made: Metric = spec.load()(configs.validate(spec.config, values, f"--{'k_values' if values else name}"))
         return made
 
-    def sampled(self, views: Views, sample: Sample) -> Views:
+    def named(self, sample: Sample) -> Named | None:
+        """Of whom alone `retain` is asked, or None."""
+        return None if sample.retain is None else retained_in(self.source.data, self.split, sample.retain, sample.drop)
+
+    def sampled(self, views: Views, sample: Sample, named: Named | None = None) -> Views:
         """The views of which only the users of the sample are asked, and nothing is scored in vain."""
-        named = None if sample.retain is None else retained_in(self.source.data, self.split, sample.retain, sample.drop)
         rows: dict[str, tuple[str, IntArray]] = {}
         for view, (parent, own) in views.rows.items():
             users = views.users(view)
-            asked = np.isin(users, named) if view == "retain" and named is not None else np.ones(len(own), np.bool_)
+            asked = np.isin(users, named.users) if view == "retain" and named else np.ones(len(own), np.bool_)
             if sample.users is not None:
                 order = seeds.generator(sample.seed, "sample", view).permutation(np.unique(users[asked]))
                 asked &= np.isin(users, order[: sample.users])

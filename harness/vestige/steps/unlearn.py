@@ -125,10 +125,12 @@ def unlearn(
             progress=progress,
             fresh=partial(_fresh, manifest, plugins, source.catalogue, device),
         )
+        shown: dict[str, int] = {}
         if asked.retain is not None:
-            shown = retained_in(source.data, split, asked.retain, asked.drop)
+            named = retained_in(source.data, split, asked.retain, asked.drop)
+            shown = {"users to retain": named.asked, "users to retain who are": len(named.users)}
             shutil.copyfile(asked.retain, folder / RETAIN_FILE)
-            rows = np.flatnonzero(np.isin(task.retained.users, shown))
+            rows = np.flatnonzero(np.isin(task.retained.users, named.users))
             task = replace(task, retained=task.retained.take(rows), retained_lengths=task.retained.lengths)
         if not len(task.retained):
             raise InputError(
@@ -153,7 +155,7 @@ def unlearn(
             retained=None if asked.retain is None else RETAIN_FILE,
             passes=manifest.passes,
             cost={**cost, "flops": result.flops, "trainable_parameters": result.trainable_parameters},
-            notes={**split.notes, **result.notes},
+            notes={**split.notes, **shown, **result.notes},
         )
         write_manifest(folder, made)
     return made
