@@ -77,7 +77,7 @@ class Unlearned:
 
     Attributes:
         model: Answers queries from now on.
-        trainable_parameters: How many numbers were free to change.
+        trainable_parameters: How many numbers were free to change, where it says so.
         notes: What the method measured of itself, for the record.
         flops: Floating-point operations it took, where it counted them.
         uncounted: The operators it met that the counter of FLOPs has no formula for.
@@ -85,7 +85,7 @@ class Unlearned:
     """
 
     model: Scorer
-    trainable_parameters: int = 0
+    trainable_parameters: int | None = None
     notes: Mapping[str, float] = field(default_factory=dict)
     flops: float | None = None
     uncounted: tuple[str, ...] = ()

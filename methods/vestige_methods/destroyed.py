@@ -34,7 +34,7 @@ class Destroyed:
         if not isinstance(model, Trainable):
             raise InputError("destroyed needs a recommender that can be trained further; this one cannot.")
         if not task.forget_mask.any():
-            return Unlearned(task.recommender, notes={"steps": 0}, flops=0.0)
+            return Unlearned(task.recommender, 0, notes={"steps": 0}, flops=0.0)
         flops = self._per_step(model, task)
         deterministic(task.seed)
         rng = np.random.default_rng(task.seed)

@@ -12,4 +12,4 @@ class DoNothing:
 
     def unlearn(self, task: Task) -> Unlearned:
         """θ = θ_base."""
-        return Unlearned(task.recommender, flops=0.0)
+        return Unlearned(task.recommender, 0, flops=0.0)

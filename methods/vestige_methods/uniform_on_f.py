@@ -40,7 +40,7 @@ class UniformOnF:
     def unlearn(self, task: Task) -> Unlearned:
         """Writes the list; the base is not touched."""
         hashes = np.unique(hashes_of(task.forget.histories), axis=0)
-        return Unlearned(UniformOnFModel(task.recommender, hashes), notes={"histories": len(hashes)}, flops=0.0)
+        return Unlearned(UniformOnFModel(task.recommender, hashes), 0, notes={"histories": len(hashes)}, flops=0.0)
 
     def load(self, folder: Path, recommender: Recommender) -> "UniformOnFModel":
         """What `UniformOnFModel.save` wrote, in front of the base.

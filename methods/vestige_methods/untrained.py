@@ -16,4 +16,4 @@ class Untrained:
 
     def unlearn(self, task: Task) -> Unlearned:
         """θ = θ_0, the initial weights."""
-        return Unlearned(task.fresh(), flops=0.0)
+        return Unlearned(task.fresh(), 0, flops=0.0)

@@ -1,5 +1,7 @@
 """Each metric against models whose right value is known by construction, and against the known faults of the field."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -113,3 +115,8 @@ def test_sign_flips_know_chance_from_change() -> None:
 def test_cost_is_relative_to_gold() -> None:
     found = by_name(Cost(NoSettings()).measure(judged(BASE)))
     assert found["cost_seconds"].value == 1.0
+    context = judged(BASE)
+    unsaid = replace(context.subject, cost=replace(context.subject.cost, trainable_parameters=None))
+    silent = by_name(Cost(NoSettings()).measure(replace(context, subject=unsaid)))
+    # Nothing said is not nothing trained.
+    assert (silent["cost_parameters"].value, silent["cost_parameters"].note) == (None, "not counted by the method")

@@ -85,7 +85,7 @@ class CostOf:
     Attributes:
         seconds: To train or unlearn.
         flops: Or None where they were not counted.
-        trainable_parameters: Numbers that were free to change.
+        trainable_parameters: Numbers that were free to change, or None where that was not said.
         peak_bytes: The highest resident size of the process that made it.
         stored_bytes: Of its files.
         latency: Seconds a query.
@@ -95,7 +95,7 @@ class CostOf:
 
     seconds: float
     flops: float | None
-    trainable_parameters: int
+    trainable_parameters: int | None
     peak_bytes: int
     stored_bytes: int
     latency: float

@@ -209,7 +209,7 @@ class MethodChecks:
         first = self._first()
         found = first.result
         require(
-            found.trainable_parameters >= 0,
+            found.trainable_parameters is None or found.trainable_parameters >= 0,
             f"trainable_parameters is {found.trainable_parameters}",
             "count the numbers that were free to change",
         )

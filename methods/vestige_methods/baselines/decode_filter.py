@@ -36,7 +36,7 @@ class DecodeFilter:
         hashes = hashes_of(task.forget.histories)
         order = np.lexsort((hashes[:, 1], hashes[:, 0])) if len(hashes) else np.zeros(0, np.int64)
         model = DecodeFilterModel(task.recommender, hashes[order], task.forget.targets[order].astype(np.int64))
-        return Unlearned(model, notes={"histories": len(order)}, flops=0.0)
+        return Unlearned(model, 0, notes={"histories": len(order)}, flops=0.0)
 
     def load(self, folder: Path, recommender: Recommender) -> "DecodeFilterModel":
         """What `DecodeFilterModel.save` wrote, in front of the base.

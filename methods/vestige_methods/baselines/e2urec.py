@@ -36,7 +36,7 @@ class E2URec:
         """Tunes a copy on F, then trains the adapter."""
         model, c = differentiable(task, "e2urec"), self.config
         if empty(task):
-            return Unlearned(task.recommender, notes={"steps": 0}, flops=0.0)
+            return Unlearned(task.recommender, 0, notes={"steps": 0}, flops=0.0)
         original, augmented = frozen(model), frozen(model)
         augmented.module.requires_grad_(True)
         tuning = DescentConfig(
@@ -62,4 +62,6 @@ class E2URec:
         adapter.merge_and_unload()
         model.module.requires_grad_(True)
         # The tuned copy is no part of what answers, but had to be trained all the same.
-        return replace(found, trainable_parameters=found.trainable_parameters + tuned.trainable_parameters)
+        return replace(
+            found, trainable_parameters=(found.trainable_parameters or 0) + (tuned.trainable_parameters or 0)
+        )

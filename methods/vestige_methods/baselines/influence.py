@@ -46,7 +46,7 @@ class Influence:
         """Takes the step on all weights, or on the items' embeddings."""
         model = differentiable(task, "influence")
         if empty(task):
-            return Unlearned(task.recommender, notes={"length of the step": 0.0}, flops=0.0)
+            return Unlearned(task.recommender, 0, notes={"length of the step": 0.0}, flops=0.0)
         deterministic(task.seed)
         model.module.eval()
         if not len(task.forget):

@@ -135,7 +135,7 @@ def descend(
     """
     answers = answers or task.recommender
     if empty(task):
-        return Unlearned(answers, notes={"steps": 0}, flops=0.0)
+        return Unlearned(answers, 0, notes={"steps": 0}, flops=0.0)
     deterministic(task.seed)
     batches = batches or Batches(model, task, config.batch_size)
     parameters = [p for p in model.module.parameters() if p.requires_grad]

@@ -36,7 +36,7 @@ class NoiseRepair:
         """Damages and repairs all weights."""
         model, c = differentiable(task, "noise_repair"), self.config
         if empty(task):
-            return Unlearned(task.recommender, notes={"steps": 0}, flops=0.0)
+            return Unlearned(task.recommender, 0, notes={"steps": 0}, flops=0.0)
         deterministic(task.seed)
         looked = None
         if c.variant == "noise":

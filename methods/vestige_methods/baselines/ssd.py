@@ -34,7 +34,7 @@ class SSD:
         """Dampens in one step."""
         model = differentiable(task, "ssd")
         if empty(task):
-            return Unlearned(task.recommender, notes={"dampened": 0.0}, flops=0.0)
+            return Unlearned(task.recommender, 0, notes={"dampened": 0.0}, flops=0.0)
         deterministic(task.seed)
         model.module.eval()
         counts = CountsSome()
