@@ -1,6 +1,7 @@
 """docs/plugins.md is true: every hook is there, its signature is the code's, and its example runs."""
 
 import ast
+import importlib
 import re
 import textwrap
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT, SHARED, TINY, plugin_package, vestige
 from vestige import hookspecs, plugins
-from vestige.specs import ExecutorSpec, ObserverSpec
+from vestige.specs import ExecutorSpec, MethodSpec, ObserverSpec
 from vestige.testing import validate
 from vestige.testing.suite import KINDS
 
@@ -97,6 +98,20 @@ def test_the_examples_conform(site: Path, monkeypatch: pytest.MonkeyPatch) -> No
         if not verdict.ok
     ]
     assert not failed
+
+
+def test_the_method_that_is_shown_whole_conforms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = [code for code in blocks(PAGE) if "class Preference" in code]
+    settings = (
+        "\n\nimport vestige\n\n\nclass Settings(vestige.Config):\n    steps: int = 4\n"
+        "    learning_rate: float = 1e-3\n    beta: float = 0.1\n"
+    )
+    (tmp_path / "shown_whole.py").write_text(code + settings)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = importlib.import_module("shown_whole").Settings
+    factory = "shown_whole:Preference"
+    spec = MethodSpec(name="preference", version="1", summary="Shown whole.", factory=factory, config=config)
+    assert [str(verdict) for verdict in validate(spec) if not verdict.ok] == []
 
 
 def test_the_examples_run_a_board_together(site: Path, tmp_path: Path) -> None:
