@@ -33,7 +33,7 @@ SPACES: Mapping[str, Search] = MappingProxyType(
             "steps": STEPS,
         },
         "undial": {
-            "learning_rate": Float(1e-4, 2e-2, log=True),
+            "learning_rate": Float(1e-4, 5e-2, log=True),
             "beta": Float(0.3, 10.0, log=True),
             "retain_weight": Float(0.0, 1.0),
             "steps": STEPS,
