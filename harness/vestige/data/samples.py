@@ -69,8 +69,8 @@ def draw_samples(data: Interactions, part: npt.NDArray[np.int8], config: Samples
         rated = "an interaction" if config.min_rating is None else f"a rating of {config.min_rating:g} or more"
         raise InputError(
             f"{config.forget} forget and {retain} retain users were asked for, but only {len(pool)} users have "
-            f"{config.min_events} training interactions and {rated} in the test period; ask for fewer (--forget-users, --retain-users) or less of them (--min-events, "
-            "--high-rating)."
+            f"{config.min_events} training interactions and {rated} in the test period; ask for fewer (--forget-users, "
+            "--retain-users), or less of them (--min-events, --high-rating)."
         )
     drawn = pool[seeds.generator(seed, "samples").permutation(len(pool))]
     items = {user: data.item_ids[data.item[_training(data, trained, user)]].tolist() for user in drawn.tolist()}
