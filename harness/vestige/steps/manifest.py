@@ -39,11 +39,25 @@ LOCK = ".lock"
 
 
 class PluginUse(Config):
-    """A plugin and the settings it was used with."""
+    """A plugin and the settings it was used with.
+
+    Attributes:
+        checksums: Of what settings name on this machine, a checkpoint or an index, by setting.
+    """
 
     name: str
     version: str
     config: Mapping[str, Any]
+    checksums: Mapping[str, str] = {}
+
+    def same(self, other: "PluginUse") -> bool:
+        """Whether it is the same plugin, set the same, with the same files, wherever these lie."""
+
+        def what(use: PluginUse) -> tuple[Any, ...]:
+            config = {key: value for key, value in use.config.items() if key not in use.checksums}
+            return use.name, use.version, config, dict(use.checksums)
+
+        return what(self) == what(other)
 
 
 class DataUse(PluginUse):
@@ -161,7 +175,8 @@ def version() -> str:
 def use_of(chosen: Chosen[Any]) -> dict[str, Any]:
     """The fields of `PluginUse`."""
     config = chosen.config.model_dump(mode="json")
-    return {"name": chosen.spec.name, "version": chosen.spec.version, "config": config}
+    checksums = {key: content_digest(place) for key, place in chosen.config.places().items()}
+    return {"name": chosen.spec.name, "version": chosen.spec.version, "config": config, "checksums": checksums}
 
 
 def read_manifest(folder: Path) -> Manifest:

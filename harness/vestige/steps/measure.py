@@ -267,7 +267,7 @@ class _Bench:
             raise InputError(f"{folder}: a gold is a training, as `vestige train --exclude` writes it.")
         if (manifest.data.content_hash, manifest.data.holdout) != (original.data.content_hash, original.data.holdout):
             raise InputError(f"{folder}: it was trained on other data, or another holdout, than {original_folder}.")
-        if (manifest.recommender, manifest.passes) != (original.recommender, original.passes):
+        if not manifest.recommender.same(original.recommender) or manifest.passes != original.passes:
             raise InputError(
                 f"{folder}: it was trained with other settings than {original_folder}; train it with the same."
             )
