@@ -34,6 +34,9 @@ def main(folder: Path) -> None:
     for label in ("do_nothing", "untrained", "popularity", "uniform_on_f", "destroyed", "recheck"):
         for track in ("api", "weights"):
             score = results.pooled(label, f"score_{track}")
+            if label == "popularity" and track == "weights":  # it has no weights that could be attacked
+                assert score is not None and score.value is None and "could not be made" in score.notes[0], score
+                continue
             assert score is not None and score.value is not None, f"{label} has no score: {score}"
             fits = score.value >= HONEST if label == "recheck" else score.value <= CAUGHT
             assert fits, f"{label} scores {score.value:.3f} on {track}: {'; '.join(score.notes)}"

@@ -533,6 +533,20 @@ def test_what_published_commands_have_and_need_not_is_said_and_no_hindrance(
     assert "Missing option" in done.stderr and "No such option" not in done.stderr, done.stderr
 
 
+def test_what_needless_options_leave() -> None:
+    """Their values go with them, and nothing else does."""
+    from vestige.step_commands import without_dropped
+
+    for given, left in (
+        ("evaluate --k-values 10 --max-gen-len 150 --verbose --compare", "evaluate --k-values 10 --compare"),
+        ("unlearn --workers 12 --amp --workers=3 --output x", "unlearn --amp --output x"),
+        ("unlearn --workers --amp", "unlearn --amp"),
+        ("attack --k 50 --k=10", "attack"),
+        ("recommend --k 5", "recommend --k 5"),
+    ):
+        assert without_dropped(given.split())[0] == left.split()
+
+
 def test_a_published_script_is_named_by_its_command(tmp_path: Path) -> None:
     for script, command in (("train_dual_memory.py", "unlearn"), ("MIA", "attack")):
         done = vestige(script, "--model", "x", cache=tmp_path / "cache", cwd=tmp_path)

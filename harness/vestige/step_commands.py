@@ -104,9 +104,10 @@ def without_dropped(arguments: list[str]) -> tuple[list[str], list[str]]:
     kept, dropped, value_of = arguments[:1], list[str](), ""
     for word in arguments[1:]:
         option, sign, _ = word.partition("=")
-        if value_of:
-            value_of = ""
-        elif option in known:
+        value_of, follows = "", value_of
+        if follows and not word.startswith("--"):
+            continue
+        if option in known:
             dropped.append(option)
             value_of = option if known[option] and not sign else ""
         else:
@@ -204,7 +205,8 @@ def train(
     notes = manifest.notes
     told = manifest.recommender.config
     if told.get("init") and told.get("prompt") == "ids":
-        typer.echo("note: histories are read as item tokens; --set prompt=text reads them as words, as published.")
+        told_of = "histories are read as item tokens; --set prompt=text reads them as words, as published."
+        typer.echo(f"note: {told_of}", err=True)
     typer.echo(
         f"trained on {notes['interactions']} interactions of {notes['users']} users in {_seconds(manifest)}, "
         f"loss {float(notes['loss of the last pass']):.3f}"
@@ -350,9 +352,8 @@ def unlearn(
     assert manifest.forgotten is not None
     notes = manifest.notes
     _tell_dropped(manifest.forgotten)
-    asked, there = (int(notes.get(name, 0)) for name in ("users to retain", "users to retain who are"))
-    if asked > there:
-        typer.echo(f"{retain}: {asked - there} of {asked} users to retain are left out: they are not retained")
+    if left := int(notes.get("users to retain left out", 0)):
+        typer.echo(f"{retain}: {left} of its users are left out: they are not retained")
     typer.echo(
         f"forgot {notes['forgotten interactions']} interactions of {notes['affected users']} users in "
         f"{_seconds(manifest)} (list: {output / manifest.forgotten.file})"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.results.made import results
-from vestige.measuring.statistics import Bootstrap, Estimate
+from vestige.measuring.statistics import Estimate
 from vestige.pipeline.own import row_label
 from vestige.results import verdicts
 from vestige.results.tables import markdown
@@ -89,12 +89,10 @@ def test_where_retrainings_agree_nothing_is_excused() -> None:
     assert "another seed" not in text.partition("## How to read this")[0]
 
 
-def test_what_does_not_vary_is_told_from_nothing() -> None:
-    """A difference of one user has the same value in every replicate, and nobody knows how far it may be off."""
+def test_nothing_varies() -> None:
     same = Estimate(0.0, np.zeros(10))
     assert verdicts.two_sided(same) == 1.0
-    assert verdicts.two_sided(same.plus(0.1)) == 1.0
-    assert verdicts.two_sided(Bootstrap(1).mean(np.array([0]), np.array([1.0]))) == 1.0
+    assert verdicts.two_sided(same.plus(0.1)) == 0.0
 
 
 @pytest.mark.parametrize(("forgotten", "few"), [(1, True), (4, True), (5, False), (100, False)])
@@ -102,6 +100,10 @@ def test_a_board_that_forgets_very_few_says_so(forgotten: int, few: bool) -> Non
     found = results(ROWS, CONTROLS, forgotten=forgotten)
     said = [line for line in verdicts.warnings(found) if line.startswith(f"Only {forgotten} forgotten users")]
     assert bool(said) == few == ("**Only" in markdown(found))
+    # Nobody is told apart by one user, whose difference has no spread; of those who stay there are many.
+    assert bool(verdicts.against_gold(found, "hit@10/forget")) != few
+    assert verdicts.against_gold(found, "hit@10/retain")
+    assert (verdicts.against_best(found, "hit@10/forget")[0] is None) or not few
 
 
 def test_the_detectable_difference_is_found_in_four_of_five_boards() -> None:

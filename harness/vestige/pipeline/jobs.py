@@ -41,8 +41,8 @@ class Outcome:
         detail: The traceback, if there is one.
         made: Whether the artifact was made now, and not found.
         seconds: Of wall time, waiting for other processes not counted.
-        killed: Whether its process was ended by a signal or the system, so that the next try may well end otherwise;
-            not where it broke a stated limit.
+        killed: Whether a signal ended its process, as when the system's memory runs out, so that the next try may well
+            end otherwise; not where it broke a stated limit.
     """
 
     status: Status

@@ -235,7 +235,7 @@ class _Worker:
                 seconds=ran,
                 killed=True,
             )
-        return Outcome(_error_of(self.job), f"the worker process ended with code {code}", seconds=ran, killed=True)
+        return Outcome(_error_of(self.job), f"the worker process ended with code {code}", seconds=ran, killed=code < 0)
 
     def _limits(self) -> Outcome | None:
         assert self.job is not None

@@ -14,7 +14,7 @@ from vestige.pipeline.own import OWN_ROWS, paired, row_label
 from vestige.pipeline.store import Store
 from vestige.plugins import Plugins
 
-VERSIONS = {"train": 2, "unlearn": 2, "score": 3, "attack": 1, "measure": 3}
+VERSIONS = {"train": 2, "unlearn": 2, "score": 3, "attack": 1, "measure": 4}
 """Of what the stages do; a change to the core that changes results raises the one it belongs to."""
 
 ROLE_PARTS = {

@@ -107,7 +107,7 @@ def _run_in_child(bench: Any, job: dict[str, Any], threads: int, answer: Answer)
                 "made": False,
                 "message": message,
                 "seconds": time.perf_counter() - begun,
-                "killed": True,
+                "killed": code < 0,  # by a signal; what ends itself would do so again
             }
         )
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vestige.configs import portable
-from vestige.errors import InputError
+from vestige.errors import InputError, StoreError
 from vestige.pipeline.board import Board, Chosen
 from vestige.pipeline.own import row_label
 from vestige.pipeline.store import write_atomically
@@ -55,7 +55,7 @@ RETRAININGS = ("control", "recheck")
 def accept(fresh: Path, board_folder: Path, board: Board, render: Callable[[Path], object]) -> list[Path]:
     """Copies records and values into `accepted/` and the tables beside it; returns what was written.
 
-    Nothing of the old results is lost before the new ones are complete, and the two are never mixed.
+    Nothing of the old results is lost before the new ones are complete, and in `accepted/` the two are never mixed.
 
     Args:
         fresh: The results folder of a run.
@@ -66,6 +66,7 @@ def accept(fresh: Path, board_folder: Path, board: Board, render: Callable[[Path
     Raises:
         InputError: There are no fresh results, they are of another board, or of other seeds, rows or settings than it
             has now, a cell failed, a value was edited, or they are larger than what may be committed.
+        StoreError: They cannot be written.
     """
     target = board_folder / ACCEPTED
     _check(fresh, board)
@@ -89,22 +90,32 @@ def accept(fresh: Path, board_folder: Path, board: Board, render: Callable[[Path
 
 
 def replace_folder(target: Path, contents: Mapping[Path, bytes]) -> None:
-    """Puts a folder with these files in the place of `target`, once it is whole."""
+    """Puts a folder with these files in the place of `target`, once it is whole.
+
+    Raises:
+        StoreError: It cannot be written; `target` is as it was.
+    """
+    target = target.resolve()
     new, old = (target.with_name(f"{target.name}.{word}") for word in ("new", "old"))
-    if old.exists() and not target.exists():  # a command was killed just between
-        old.rename(target)
-    for left in (new, old):
-        shutil.rmtree(left, ignore_errors=True)
     try:
+        if old.exists() and not target.exists():  # a command was killed just between
+            old.rename(target)
+        for left in (new, old):
+            shutil.rmtree(left, ignore_errors=True)
         for name, content in contents.items():
-            (new / name).parent.mkdir(parents=True, exist_ok=True)
-            (new / name).write_bytes(content)
-    except BaseException:
+            write_atomically(new / name, content)
+        if target.exists():
+            target.rename(old)
+        try:
+            new.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+    except OSError as error:
+        raise StoreError(f"{target}: cannot be written ({error.strerror}).") from error
+    finally:
         shutil.rmtree(new, ignore_errors=True)
-        raise
-    if target.exists():
-        target.rename(old)
-    new.rename(target)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -169,7 +180,11 @@ def _unlike(finished: Sequence[Finished], board: Board) -> str:
 
 def _attacked_otherwise(fresh: Path, board: Board) -> str:
     """What of the attacks on the results is not the board's; empty where nothing is."""
-    had = read_results(fresh).about.get("attacked_by", {})
+    had = read_results(fresh).about.get("attacked_by")
+    if had is None:
+        raise InputError(
+            f"{fresh}: an earlier version made it, which did not say by what was attacked; run the board again."
+        )
     for what, its in attacked_by(board).items():
         if had.get(what) != its:
             return ATTACKED[what]

@@ -58,8 +58,8 @@ def _pairs(fresh: Results, accepted: Results) -> Iterator[tuple[Finished, Finish
 
 
 def machine_differences(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[str]:
-    """Where two runs differ in machine or versions, or those that made their models, each as `what: before → after`;
-    none, and results are the same to the last bit.
+    """Where those who measured, or those who made the models, differ in machine or versions, each as
+    `what: before → after`. Where nothing differs and both say it of their models, results are the same to the last bit.
     """
     yield from dict.fromkeys(
         text

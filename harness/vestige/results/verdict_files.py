@@ -61,6 +61,7 @@ def to_json(check: Check) -> str:
         "seeds": list(check.seeds),
         "verdict": check.verdict,
         "invalid": check.invalid,
+        "was_invalid": check.was_invalid,
         "findings": [_fields(finding) for finding in check.findings],
         "lost": [{"label": lost.label, "seed": lost.seed, "reason": lost.reason} for lost in check.lost],
         "warnings": list(check.warnings),

@@ -106,6 +106,17 @@ UNITS = ("forgotten users", "affected users", "withdrawn items")
 """Notes of a request that say how many units (users or items) it is about."""
 
 
+EVERYBODY = ("retain", "neighbours", "controls")
+"""Views of users who are not what a request is about."""
+
+
+def about_few(results: Results, name: str) -> bool:
+    """Whether a measurement asks about so few (`few_forgotten`) that no difference of it has a p-value: one user's does
+    not vary from replicate to replicate, and would be found sure.
+    """
+    return name.partition("/")[2] not in EVERYBODY and bool(few_forgotten(results))
+
+
 def few_forgotten(results: Results) -> str:
     """Says that very few users (or items) are forgotten, all seeds together; empty where there are enough."""
     notes = {item.record.identity.seed: item.record.outcome.notes.get("request", {}) for item in results.finished}
@@ -186,12 +197,14 @@ def against_control(results: Results, name: str) -> list[Compared]:
 
 def _compared(results: Results, name: str, pairs: Mapping[str, str]) -> list[Compared]:
     """Rows minus those that they are compared with, p-values adjusted over all of them; none by an attack that has no
-    power on a row's base.
+    power on a row's base, or about very few.
     """
     differences = {
         label: difference
         for label, target in pairs.items()
-        if not powerless(results, name, label) and (difference := results.difference(label, target, name)) is not None
+        if not about_few(results, name)
+        and not powerless(results, name, label)
+        and (difference := results.difference(label, target, name)) is not None
     }
     adjusted = holm([two_sided(d) for d in differences.values()])
     return [Compared(label, d, p) for (label, d), p in zip(differences.items(), adjusted, strict=True)]
@@ -233,7 +246,11 @@ def against_best(results: Results, name: str) -> tuple[str | None, list[Compared
 
 
 def _valued(results: Results, name: str) -> list[str]:
-    """The methods that have a value, but for base and gold, and those on whose base an attack has no power."""
+    """The methods that have a value, but for base and gold, and those on whose base an attack has no power; none where
+    very few are asked about.
+    """
+    if about_few(results, name):
+        return []
     references = {results.label_of("do_nothing"), results.label_of("retrain")}
     labels = [row for row in results.competing if row not in references and not powerless(results, name, row)]
     return [row for row in labels if (pooled := results.pooled(row, name)) is not None and pooled.value is not None]
@@ -263,14 +280,10 @@ def _lead(results: Results, label: str, other: str, name: str) -> Estimate | Non
 
 
 def two_sided(difference: Estimate) -> float:
-    """The p-value of no difference, by the normal approximation to the replicates.
-
-    1 where these do not vary: nothing differs at all, or what one user (or several who are alike) differs by, which
-    says nothing of its own error.
-    """
+    """The p-value of no difference, by the normal approximation to the replicates; 1 where nothing differs at all."""
     error = float(np.std(difference.replicates))
     if error == 0:
-        return 1.0
+        return 1.0 if difference.value == 0 else 0.0
     return float(2 * ndtr(-abs(difference.value) / error))
 
 

@@ -128,7 +128,7 @@ def unlearn(
         shown: dict[str, int] = {}
         if asked.retain is not None:
             named = retained_in(source.data, split, asked.retain, asked.drop)
-            shown = {"users to retain": named.asked, "users to retain who are": len(named.users)}
+            shown = {"users to retain": len(named.users), "users to retain left out": named.asked - len(named.users)}
             shutil.copyfile(asked.retain, folder / RETAIN_FILE)
             rows = np.flatnonzero(np.isin(task.retained.users, named.users))
             task = replace(task, retained=task.retained.take(rows), retained_lengths=task.retained.lengths)
