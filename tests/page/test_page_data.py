@@ -157,7 +157,7 @@ def test_the_default_export_is_named() -> None:
 
 def test_without_the_extra_the_page_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(extra, "NEEDED", ("no_such_library",))
-    with pytest.raises(MissingExtra, match=r"pip install 'vestige\[html\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install -e '\.\[html\]'"):
         extra.require()
     said: list[str] = []
     written = render(board(), plugins.load(), tmp_path, said.append)
@@ -173,7 +173,7 @@ def test_without_the_extra_asking_for_the_page_is_one_sentence(tmp_path: Path) -
     (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['vl_convert'] = None\n")
     done = vestige("render", "ml-100k", "--html", "--out", folder, cache=tmp_path, cwd=tmp_path, python_path=hidden)
     assert done.returncode == 2, done.stdout + done.stderr
-    assert done.stderr.strip().splitlines()[-1].endswith("run: pip install 'vestige[html]'.")
+    assert done.stderr.strip().splitlines()[-1].endswith("run, where Vestige lies: pip install -e '.[html]'.")
     assert "Traceback" not in done.stderr and not (Path(folder) / "leaderboard.html").exists()
 
 

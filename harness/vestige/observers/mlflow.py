@@ -45,7 +45,7 @@ class MlflowObserver:
             import mlflow.tracking  # noqa: F401
         except ImportError as error:
             raise InputError(
-                f"--observer mlflow: MLflow is missing ({error}); run: pip install 'vestige[mlflow]'"
+                f"--observer mlflow: MLflow is missing ({error}); run, where Vestige lies: pip install -e '.[mlflow]'"
             ) from None
         self._client: MlflowClient | None = None
         self._experiment = ""

@@ -23,7 +23,7 @@ def require() -> None:
     absent = missing()
     if absent:
         raise MissingExtra(
-            f"the page needs the extra 'html' ({', '.join(absent)} not installed); run: pip install 'vestige[html]'."
+            f"the page needs the extra 'html' ({', '.join(absent)} not installed); run, where Vestige lies: pip install -e '.[html]'."
         )
 
 
