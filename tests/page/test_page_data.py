@@ -162,7 +162,7 @@ def test_without_the_extra_the_page_is_left_out_and_said(monkeypatch: pytest.Mon
     said: list[str] = []
     written = render(board(), plugins.load(), tmp_path, said.append)
     assert "html" not in written and (tmp_path / "leaderboard.md").exists()
-    assert len(said) == 1 and "left out" in said[0] and "vestige[html]" in said[0]
+    assert len(said) == 1 and "left out" in said[0] and "'.[html]'" in said[0]
     assert "leaderboard.svg" not in (tmp_path / "leaderboard.md").read_text()
 
 

@@ -23,7 +23,9 @@ STARTUP = 3
 def require() -> None:
     """Raises a `MissingExtra` that says how to install Optuna, where it is not."""
     if importlib.util.find_spec("optuna") is None:
-        raise MissingExtra("tuning needs the extra 'tune' (optuna is not installed); run, where Vestige lies: pip install -e '.[tune]'.")
+        raise MissingExtra(
+            "tuning needs the extra 'tune' (optuna is not installed); run, where Vestige lies: pip install -e '.[tune]'."
+        )
 
 
 class Sampler:

@@ -23,7 +23,8 @@ def require() -> None:
     absent = missing()
     if absent:
         raise MissingExtra(
-            f"the page needs the extra 'html' ({', '.join(absent)} not installed); run, where Vestige lies: pip install -e '.[html]'."
+            f"the page needs the extra 'html' ({', '.join(absent)} not installed); run, where Vestige lies: "
+            "pip install -e '.[html]'."
         )
 
 
