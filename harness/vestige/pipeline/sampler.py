@@ -24,7 +24,7 @@ def require() -> None:
     """Raises a `MissingExtra` that says how to install Optuna, where it is not."""
     if importlib.util.find_spec("optuna") is None:
         raise MissingExtra(
-            "tuning needs the extra 'tune' (optuna is not installed); run, where Vestige lies: pip install -e '.[tune]'."
+            "tuning needs the extra 'tune' (no optuna here); run, where Vestige lies: pip install -e '.[tune]'."
         )
 
 
