@@ -119,7 +119,7 @@ def _folder(place: Path | None) -> Path | None:
     """The folder that is meant where the published commands name the file inside it."""
     if place is None or place.name != ARTIFACTS or place.exists() or not (place.parent / "vestige.json").is_file():
         return place
-    typer.echo(f"note: {place}: nothing is pickled here; {place.parent} is read.", err=True)
+    typer.echo(f"note: {place}: models are folders here; {place.parent} is read.", err=True)
     return place.parent
 
 

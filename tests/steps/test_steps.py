@@ -454,7 +454,7 @@ def test_of_a_list_of_retained_users_those_who_are_not_may_be_dropped(made: Path
 
 def test_the_file_that_the_published_commands_name_means_its_folder(made: Path, run: Run) -> None:
     done = good(run("evaluate", *models("--unlearned_model", "dual/dual_memory_artifacts.pt")))
-    assert "note: dual/dual_memory_artifacts.pt: nothing is pickled here; dual is read." in done.stderr
+    assert "note: dual/dual_memory_artifacts.pt: models are folders here; dual is read." in done.stderr
 
 
 # -- what cannot be used --------------------------------------------------------------------------------------

@@ -188,7 +188,7 @@ def read_manifest(folder: Path) -> Manifest:
     file = folder / MANIFEST
     if folder.is_file():
         raise InputError(
-            f"{folder}: this is a file, and what was pickled is never opened; name the folder that `vestige train` or "
+            f"{folder}: this is a file, and such files are never opened; name the folder that `vestige train` or "
             "`unlearn` wrote."
         )
     if not folder.is_dir():
