@@ -55,13 +55,13 @@ def test_a_stream_is_judged_after_its_last_step_and_its_base_is_paid_for_once(tm
 
 def test_a_failure_pays_for_the_base_of_its_own(tmp_path: Path) -> None:
     kept = Kept(tmp_path, SECONDS, {})
-    done = SimpleNamespace(status="ok", message="", seconds=100.0)
-    failed = SimpleNamespace(status="method_error", message="it broke", seconds=3.0)
+    done = SimpleNamespace(status="ok", message="", seconds=100.0, killed=False)
+    failed = SimpleNamespace(status="method_error", message="it broke", seconds=3.0, killed=False)
     outcomes = {
         ("train", "base"): done,
         ("train", "popularity"): done,
         ("unlearn", "result 2"): failed,
-        ("measure", "m2"): SimpleNamespace(status="method_error", message="it broke", seconds=0.0),
+        ("measure", "m2"): SimpleNamespace(status="method_error", message="it broke", seconds=0.0, killed=False),
     }
     found = tuning._failure(SimpleNamespace(store=kept, limits=(None, None)), CELLS, outcomes)  # type: ignore[arg-type]
     assert found == {"status": "method_error", "message": "it broke", "seconds": 103.0}
