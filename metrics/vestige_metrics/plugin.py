@@ -107,7 +107,7 @@ def vestige_metrics() -> list[MetricSpec]:
         ),
         MetricSpec(
             name="recovery",
-            version="4",
+            version="5",
             summary="How much of what base remembers each attack gets back, and the worst of each track.",
             factory="vestige_metrics.recovery:Recovery",
             config=NoSettings,
@@ -115,7 +115,7 @@ def vestige_metrics() -> list[MetricSpec]:
         ),
         MetricSpec(
             name="score",
-            version="4",
+            version="5",
             summary="Utility, fidelity, privacy and recovery in one number a track.",
             factory="vestige_metrics.score:Score",
             config=NoSettings,

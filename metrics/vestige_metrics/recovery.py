@@ -2,11 +2,13 @@
 
     RF_a = clip((m_a(u) − g_a) / (m_a(base) − g_a), 0, 1),   g_a = max(m_a(gold), m_a(control))
 
-m_a is hit@10 on the `forget` queries under attack a; the same attack on gold and control is its baseline, since whoever
-never knew the forgotten can still be asked cleverly. `none`, asking without any trick, is one of the attempts. 0 is
-right; 1 is all that base remembers. An attempt that brings nothing back from base beyond gold has no power and says
-nothing; nor one that does so of fewer than `FEWEST` users (or withdrawn items): what a single item gives is
-everything or nothing, with an interval that does not show it.
+m_a is hit@10 on the training transitions of F (`forget`) minus the same on those of T (`unseen_train`), whom no model
+was trained on, both under attack a: a model that copes better with decoys in a history than others do gains on
+everybody, which is no memory. An attack that does not ask T is judged by F alone. The same attack on gold and control
+is its baseline, since whoever never knew the forgotten can still be asked cleverly. `none`, asking without any trick,
+is one of the attempts. 0 is right; 1 is all that base remembers. An attempt that brings nothing back from base beyond
+gold has no power and says nothing; nor one that does so of fewer than `FEWEST` users (or withdrawn items): what a
+single item gives is everything or nothing, with an interval that does not show it.
 """
 
 import re
@@ -150,15 +152,19 @@ def _recovered(context: Context, attempt: str) -> Outcome:
             which = "this model" if model is context.subject else f"{model.name}, to compare with"
             return Outcome(None, f"the attack failed of {which}: {reason}")
     hits = np.stack([_hits(context, model, attempt) for model in models])
-    asked = np.flatnonzero(~np.isnan(hits).any(axis=0))
-    if not len(asked):
+    memory = _means(context, "forget", hits)
+    if memory is None:
         return Outcome(None, "no query was asked of every model")
-    users = context.views.users("forget")[asked]
-    sizes = np.unique(users, return_counts=True)[1]
-    own, base, gold, control = (context.bootstrap.mean(*by_user(users, values[asked]), sizes) for values in hits)
+    others = [_others(context, model, attempt) for model in models]
+    known = [values for values in others if values is not None]
+    of_t = _means(context, "unseen_train", np.stack(known)) if len(known) == len(models) else None
+    if of_t is not None:
+        memory = [of_f - other for of_f, other in zip(memory, of_t, strict=True)]
+    own, base, gold, control = memory
     baseline = largest([gold, control])
     best = 2 if gold.value >= control.value else 3
-    if few := rests_on_few(users, hits[1][asked], hits[best][asked]):
+    asked = ~np.isnan(hits).any(axis=0)
+    if few := rests_on_few(context.views.users("forget")[asked], hits[1][asked], hits[best][asked]):
         return Outcome(None, f"{NO_POWER}: base {base.value:.4f} above gold {baseline.value:.4f} {few}")
     ratio = (own - baseline).over(base - baseline)
     if ratio is None:
@@ -167,14 +173,35 @@ def _recovered(context: Context, attempt: str) -> Outcome:
         return Outcome(None, NOT_MADE)
     made = context.subject.attempts.recovered.get(attempt)
     times = f", {made.asked} questions a target" if made is not None and made.asked > 1 else ""
-    note = f"hit@{K} {own.value:.4f}; base {base.value:.4f}, gold {baseline.value:.4f}{times}"
+    what = f"hit@{K}" if of_t is None else f"hit@{K} on F minus T"
+    note = f"{what} {own.value:.4f}; base {base.value:.4f}, gold {baseline.value:.4f}{times}"
     return Outcome(ratio.clipped(0.0, 1.0), note)
+
+
+def _means(context: Context, view: str, hits: Floats) -> list[Estimate] | None:
+    """The mean of each model's hits [models, queries] over the queries that were asked of all; None where none was."""
+    asked = np.flatnonzero(~np.isnan(hits).any(axis=0))
+    if not len(asked):
+        return None
+    users = context.views.users(view)[asked]
+    sizes = np.unique(users, return_counts=True)[1]
+    return [context.bootstrap.mean(*by_user(users, values[asked]), sizes) for values in hits]
 
 
 def _hits(context: Context, model: Subject, attempt: str) -> Floats:
     """float64 [forget queries]; where the attempt does not apply to a model, asking plainly is all there is."""
     made = model.attempts.recovered.get(attempt)
-    if made is not None:
-        return made.hits
-    scores = context.scores(model, "forget")
+    return _plain(context, model, "forget") if made is None else made.hits
+
+
+def _others(context: Context, model: Subject, attempt: str) -> Floats | None:
+    """float64 [unseen_train queries], the same of T; None where there is nobody of T, or the attack did not ask."""
+    if not context.has("unseen_train"):
+        return None
+    made = model.attempts.recovered.get(attempt)
+    return _plain(context, model, "unseen_train") if made is None else made.unseen
+
+
+def _plain(context: Context, model: Subject, view: str) -> Floats:
+    scores = context.scores(model, view)
     return hit_at(scores.above, scores.equal, K)

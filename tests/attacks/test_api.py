@@ -9,6 +9,7 @@ import pytest
 from tests.attacks.planted import Hesitates, Routed, Shrugs, remembering, target_for
 from vestige import plugins
 from vestige.data.request import Part
+from vestige.data.sequences import Sequences
 from vestige.measuring.attacks import Recovered, Target
 from vestige.specs import AttackSpec
 from vestige_metrics.attacks.bypass import Bypass
@@ -61,12 +62,16 @@ def test_the_worst_of_all_counts_the_unchanged_question_too() -> None:
     assert (found.hits >= target.hits()).all() and target.hits().mean() > 0.8
 
 
+def variants(attack: Evasion, target: Target) -> dict[str, Sequences]:
+    return {name: attack.changed(target, name, target.forget) for name in CHANGES}
+
+
 @pytest.mark.parametrize("kind", ["users", "interactions"])
 def test_variants_are_of_the_same_queries_and_drawn_from_what_is_retained(kind: str) -> None:
     target = target_for(Shrugs(40), kind)
     own, targets = target.forget.histories, target.forget.targets
     data, split = target.data, target.split
-    found = dict(Evasion(EvasionConfig(popular_items=5)).variants(target))
+    found = variants(Evasion(EvasionConfig(popular_items=5)), target)
     for name, changed in found.items():
         assert len(changed) == len(own) and (changed.lengths > 0).all(), name
         assert changed.users.tolist() == own.users.tolist()
@@ -88,9 +93,23 @@ def test_variants_are_of_the_same_queries_and_drawn_from_what_is_retained(kind: 
         assert any([item for item in r if item != targets[row]] == front for r in retained)
 
 
+def test_those_of_t_are_asked_in_the_same_way() -> None:
+    """So that what a change does to everybody can be told from what it brings back."""
+    target = target_for(Shrugs(40))
+    attack = Evasion(EvasionConfig())
+    found = {name: attempt.unseen for name, attempt in evaded(target).items()}
+    asked = target.queries("unseen_train")
+    assert len(asked)
+    for name in CHANGES:
+        assert np.array_equal(found[name], target.hits(attack.changed(target, name, asked), view="unseen_train")), name
+    plain = target.recovered("plain").unseen
+    assert plain is not None and np.array_equal(plain, target.hits(view="unseen_train"))
+    assert np.array_equal(found[WORST], np.max([plain, *(found[name] for name in CHANGES)], axis=0))
+
+
 def test_equal_seeds_ask_alike_and_other_seeds_otherwise() -> None:
     attack = Evasion(EvasionConfig())
-    one, same, other = (dict(attack.variants(target_for(Shrugs(40), seed=seed))) for seed in (7, 7, 8))
+    one, same, other = (variants(attack, target_for(Shrugs(40), seed=seed)) for seed in (7, 7, 8))
     fixed = {"swap", *(name for name in CHANGES if name.startswith("truncate"))}
     for name in CHANGES:
         assert np.array_equal(one[name].items, same[name].items)

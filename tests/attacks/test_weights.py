@@ -197,7 +197,7 @@ def test_of_a_composite_the_side_is_trained_and_asked_by_itself(
 
     monkeypatch.setattr(T5Recommender, "score", watched)
     relearned(replace(target, model=Composed(main, side)))
-    assert seen == [[True, False]] * len(seen) and len(seen) == 6
+    assert seen == [[True, False]] * len(seen) and len(seen) == 12  # F and T, six times
     assert [bytes_of(m.module) for m in (main, side)] == states
 
 

@@ -94,6 +94,25 @@ def test_what_gold_gives_away_under_the_same_attack_is_no_recovery() -> None:
     assert recoveries(judged(useful(5), of))["recovery:trick/forget"].value == 0
 
 
+def test_who_copes_better_with_an_attack_on_everybody_has_recovered_nothing() -> None:
+    """Decoys in a history harm this model less than gold, of T as well as of F: no memory of F."""
+
+    def told(f: float, t: float) -> Attempts:
+        hits, unseen = (
+            np.full(len(VIEWS.queries[view]), value) for view, value in (("forget", f), ("unseen_train", t))
+        )
+        return Attempts(recovered={"decoys": Recovered("decoys", hits, 1, unseen)}, track={"decoys": "api"})
+
+    of = {"base": told(0.5, 0.3), "gold": told(0.3, 0.3), "control": told(0.3, 0.3)}
+    robust = recoveries(judged(useful(5), {**of, "own": told(0.5, 0.5)}))["recovery:decoys/forget"]
+    assert robust.value == 0 and "F minus T" in robust.note
+    half = recoveries(judged(useful(5), {**of, "own": told(0.5, 0.4)}))["recovery:decoys/forget"]
+    assert half.value == pytest.approx(0.5)
+    # Where T was not asked of all, F alone is all there is.
+    silent = Attempts(recovered={"decoys": Recovered("decoys", np.full(ASKED, 0.5))}, track={"decoys": "api"})
+    assert recoveries(judged(useful(5), {**of, "own": silent}))["recovery:decoys/forget"].value == pytest.approx(1.0)
+
+
 def test_an_attempt_without_power_counts_nowhere() -> None:
     of = {name: attempts(weak=0.5) for name in ("base", "gold", "control")} | {"own": attempts(weak=1.0)}
     found = recoveries(judged(useful(5), of))

@@ -4,7 +4,7 @@ An attack runs once for each model of a board (base, gold, control and every row
 same seed. What it brings back of base and gold is the yardstick for what it brings back of an unlearned model.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -33,11 +33,14 @@ class Recovered:
         name: One of the spec's `recovers`.
         hits: float64 [queries of `forget`], hit@10 under the attack; NaN where a query was not asked.
         asked: How often a target was asked for.
+        unseen: float64 [queries of `unseen_train`], the same of those whom nobody was trained on; NaN where one was not
+            asked, None where none was. What an attack does to everybody is then told from what it brings back.
     """
 
     name: str
     hits: Floats
     asked: int = 1
+    unseen: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -86,14 +89,19 @@ class Target:
         asked = self.views.queries[parent]
         return Queries(asked.histories.take(rows), asked.targets[rows], asked.users[rows])
 
-    def hits(self, histories: Sequences | None = None, rows: IntArray | None = None) -> Floats:
-        """float64 [queries of `forget`]: hit@10 of the targets; NaN outside `rows`.
+    def has(self, view: str) -> bool:
+        """Whether a view asks anything."""
+        return view in self.views.rows and len(self.views.rows[view][1]) > 0
+
+    def hits(self, histories: Sequences | None = None, rows: IntArray | None = None, view: str = "forget") -> Floats:
+        """float64 [queries of the view]: hit@10 of the targets; NaN outside `rows`.
 
         Args:
             histories: Asked instead of the queries' own, one a row. The items of both are masked, the target never.
             rows: Only these queries are asked; all of them unless given.
+            view: `forget`, or `unseen_train` for `Recovered.unseen`.
         """
-        asked = self.forget
+        asked = self.queries(view)
         rows = np.arange(len(asked)) if rows is None else rows
         own = asked.histories.take(rows)
         given = own if histories is None else histories
@@ -103,6 +111,19 @@ class Target:
         out = np.full(len(asked), np.nan)
         out[rows] = hit_at(above, equal, K)
         return out
+
+    def recovered(self, name: str, change: Callable[[Queries], Sequences] | None = None) -> Recovered:
+        """The attempt of asking F, and T where there is anybody, in the same way.
+
+        Args:
+            name: One of the spec's `recovers`.
+            change: From queries to the histories that are asked instead of their own, one a query; plainly without.
+        """
+
+        def asked(view: str) -> Floats:
+            return self.hits(change(self.queries(view)) if change else None, view=view)
+
+        return Recovered(name, asked("forget"), unseen=asked("unseen_train") if self.has("unseen_train") else None)
 
 
 class Attack(Protocol):

@@ -45,6 +45,13 @@ def save_attempts(found: Iterable[Recovered | Told], target: Target, folder: Pat
             if item.hits.shape != (asked,):
                 raise VestigeError(f"the attempt {item.name!r} has hits of shape {item.hits.shape}, not ({asked},).")
             arrays[f"recovered/{item.name}"] = np.ascontiguousarray(item.hits, dtype=np.float64)
+            if item.unseen is not None:
+                others = len(target.queries("unseen_train"))
+                if item.unseen.shape != (others,):
+                    raise VestigeError(
+                        f"the attempt {item.name!r} has hits on T of shape {item.unseen.shape}, not ({others},)."
+                    )
+                arrays[f"unseen/{item.name}"] = np.ascontiguousarray(item.unseen, dtype=np.float64)
             meta["recovered"][item.name] = item.asked
             continue
         for view, values in (("forget", item.forget), ("unseen", item.unseen)):
@@ -64,7 +71,10 @@ def load_attempts(artifact: Artifact) -> Brought:
         return Brought((), (), meta["failed"])
     arrays = load_file(artifact.folder / "attempts.safetensors")
     return Brought(
-        tuple(Recovered(name, arrays[f"recovered/{name}"], asked) for name, asked in meta["recovered"].items()),
+        tuple(
+            Recovered(name, arrays[f"recovered/{name}"], asked, arrays.get(f"unseen/{name}"))
+            for name, asked in meta["recovered"].items()
+        ),
         tuple(
             Told(name, arrays[f"told/{name}/forget"], arrays[f"told/{name}/unseen"], varies)
             for name, varies in meta["told"].items()

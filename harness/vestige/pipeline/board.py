@@ -480,7 +480,10 @@ def _study(table: MethodTable, config: BoardConfig, of: Tuned, where: str) -> St
         ("recommender", studies.same_settings(study.recommender, recommender.spec, recommender.config)),
     ):
         if not same:
-            raise InputError(f"{named} with another [{what}] than the board's; run `vestige tune` on this board.")
+            raise InputError(
+                f"{named} with another [{what}] than the board's; run `vestige tune` on this board, or give it "
+                "rows of its own."
+            )
     shared = sorted({*study.seeds} & {*config.seeds})
     if shared:
         raise InputError(

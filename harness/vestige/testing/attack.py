@@ -105,7 +105,8 @@ class AttackChecks:
         save_attempts(found, self._target(place), folder)
         for attempt in found:
             if isinstance(attempt, Recovered):
-                asked = attempt.hits[~np.isnan(attempt.hits)]
+                all_hits = np.concatenate([attempt.hits, _known(attempt.unseen)])
+                asked = all_hits[~np.isnan(all_hits)]
                 require(
                     ((asked >= 0) & (asked <= 1)).all() and attempt.asked >= 1,
                     f"the hits of {attempt.name!r} leave [0, 1]",
@@ -140,9 +141,13 @@ def _digest_of(target: Target) -> str:
     return world.array_digest({"data": target.data, "split": target.split, "queries": dict(target.views.queries)})
 
 
+def _known(values: Floats | None) -> Floats:
+    return np.zeros(0) if values is None else values
+
+
 def _pairs(one: Attempt, other: Attempt) -> list[tuple[Floats, Floats]]:
     if isinstance(one, Recovered) and isinstance(other, Recovered):
-        return [(one.hits, other.hits)]
+        return [(one.hits, other.hits), *([] if one.unseen is None else [(one.unseen, _known(other.unseen))])]
     if isinstance(one, Told) and isinstance(other, Told):
         return [(one.forget, other.forget), (one.unseen, other.unseen)]
     return [(np.zeros(1), np.ones(1))]

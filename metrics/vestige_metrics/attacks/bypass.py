@@ -21,4 +21,4 @@ class Bypass:
         """`bypass`, of models that declare a router; nothing of others."""
         parts = target.model.parts() if isinstance(target.model, Composite) else None
         if parts is not None and parts.router is not None:
-            yield Recovered("bypass", replace(target, model=parts.main).hits())
+            yield replace(target, model=parts.main).recovered("bypass")

@@ -17,9 +17,10 @@ import numpy as np
 from vestige import seeds
 from vestige.data.request import Part, training
 from vestige.data.sequences import Sequences
+from vestige.data.views import Queries
 from vestige.measuring.attacks import Recovered, Target
 from vestige_metrics.attacks import changes
-from vestige_metrics.attacks.configs import DROP, TRUNCATE, WORST, EvasionConfig
+from vestige_metrics.attacks.configs import CHANGES, WORST, EvasionConfig
 
 
 class Evasion:
@@ -30,25 +31,31 @@ class Evasion:
 
     def attack(self, target: Target) -> Iterator[Recovered]:
         """Each change by its name, and `worst_of_k`: query by query the highest hit of all and of no change."""
-        worst, asked = target.hits(), 1
-        for name, histories in self.variants(target):
-            hits = target.hits(histories)
-            yield Recovered(name, hits)
-            worst, asked = np.maximum(worst, hits), asked + 1
-        yield Recovered(WORST, worst, asked)
+        found = [target.recovered(WORST)]
+        for name in CHANGES:
+            found.append(target.recovered(name, partial(self.changed, target, name)))
+            yield found[-1]
+        worst = np.max([attempt.hits for attempt in found], axis=0)
+        of_t = [attempt.unseen for attempt in found if attempt.unseen is not None]
+        yield Recovered(WORST, worst, len(found), np.max(of_t, axis=0) if of_t else None)
 
-    def variants(self, target: Target) -> Iterator[tuple[str, Sequences]]:
-        """The changed histories of the `forget` queries, by the name of the change."""
-        config, rng = self.config, partial(seeds.generator, target.seed)
-        own, targets, n_items = target.forget.histories, target.forget.targets, target.data.n_items
+    def changed(self, target: Target, name: str, queries: Queries) -> Sequences:
+        """What becomes of the histories of queries under the change of a name."""
+        own, rng = queries.histories, seeds.generator(target.seed, name)
+        kind, _, amount = name.partition("_")
+        match kind:
+            case "truncate":
+                return own.tail(int(amount))
+            case "drop":
+                return changes.drop(own, int(amount) / 100, rng)
+            case "swap":
+                return changes.swap(own)
+            case "decoys":
+                anything = np.arange(target.data.n_items)
+                return changes.with_decoys(own, queries.targets, anything, self.config.decoy_share, rng)
         retained = training(target.data, target.split, [Part.RETAINED])
-        counts = np.bincount(retained.items, minlength=n_items)
-        popular = np.argsort(-counts, kind="stable")[: config.popular_items]
-        for length in TRUNCATE:
-            yield f"truncate_{length}", own.tail(length)
-        for percent in DROP:
-            yield f"drop_{percent}", changes.drop(own, percent / 100, rng(f"drop_{percent}"))
-        yield "swap", changes.swap(own)
-        yield "popular", changes.replaced(own, targets, popular, config.popular_share, rng("popular"))
-        yield "decoys", changes.with_decoys(own, targets, np.arange(n_items), config.decoy_share, rng("decoys"))
-        yield "concatenate", changes.concatenated(own, targets, retained, rng("concatenate"))
+        if kind == "concatenate":
+            return changes.concatenated(own, queries.targets, retained, rng)
+        counts = np.bincount(retained.items, minlength=target.data.n_items)
+        popular = np.argsort(-counts, kind="stable")[: self.config.popular_items]
+        return changes.replaced(own, queries.targets, popular, self.config.popular_share, rng)

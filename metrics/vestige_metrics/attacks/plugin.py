@@ -19,7 +19,7 @@ def vestige_attacks() -> list[AttackSpec]:
     return [
         AttackSpec(
             name="bypass",
-            version="1",
+            version="2",
             summary="Takes the router away: the main memory alone answers.",
             factory="vestige_metrics.attacks.bypass:Bypass",
             config=NoSettings,
@@ -28,7 +28,7 @@ def vestige_attacks() -> list[AttackSpec]:
         ),
         AttackSpec(
             name="evasion",
-            version="1",
+            version="2",
             summary="Asks with changed histories, until what recognises the forgotten misses them.",
             factory="vestige_metrics.attacks.evasion:Evasion",
             config=EvasionConfig,
@@ -37,7 +37,7 @@ def vestige_attacks() -> list[AttackSpec]:
         ),
         AttackSpec(
             name="relearn",
-            version="1",
+            version="2",
             summary="Trains for a few steps on a tenth of F, or on as many of T, and asks about the rest of F.",
             factory="vestige_metrics.attacks.relearn:Relearn",
             config=RelearnConfig,
@@ -46,7 +46,7 @@ def vestige_attacks() -> list[AttackSpec]:
         ),
         AttackSpec(
             name="quantise",
-            version="1",
+            version="2",
             summary="Rounds every weight matrix to int8 per channel and back.",
             factory="vestige_metrics.attacks.quantise:Quantise",
             config=NoSettings,

@@ -31,7 +31,7 @@ class Quantise:
             modules = target.model.modules()
             with put_back(modules):
                 quantise(modules)
-                yield Recovered("int8", target.hits())
+                yield target.recovered("int8")
 
 
 @torch.no_grad()

@@ -37,11 +37,13 @@ class Lesson:
             F, with those items.
         unseen: Of their counterparts in T (for `interactions` of the same users, with T instead of F).
         rows: The queries of `forget` of all other users; or for all other items.
+        unseen_rows: Those of `unseen_train` of all but their counterparts.
     """
 
     forget: Sequences
     unseen: Sequences
     rows: IntArray
+    unseen_rows: IntArray
 
 
 class Learner(Scorer, Trainable, Protocol):
@@ -65,10 +67,10 @@ class Relearn:
             return
         for name, taught in (("relearn", lesson.forget), ("relearn_benign", lesson.unseen)):
             with put_back([learner.module]):
-                yield from self._train(target, learner, taught, lesson.rows, name)
+                yield from self._train(target, learner, taught, lesson, name)
 
     def _train(
-        self, target: Target, learner: Learner, taught: Sequences, rows: IntArray, name: str
+        self, target: Target, learner: Learner, taught: Sequences, lesson: Lesson, name: str
     ) -> Iterator[Recovered]:
         config, module = self.config, learner.module
         seed = seeds.derive(target.seed, name)
@@ -82,7 +84,9 @@ class Relearn:
             step(optimizer, learner.loss(batch, rng), parameters, config.clip)
             if done in STEPS:
                 module.eval()
-                yield Recovered(f"{name}_{done}", replace(target, model=learner).hits(rows=rows))
+                asked = replace(target, model=learner)
+                of_t = asked.hits(rows=lesson.unseen_rows, view="unseen_train") if len(lesson.unseen_rows) else None
+                yield Recovered(f"{name}_{done}", asked.hits(rows=lesson.rows), unseen=of_t)
 
 
 def trainable_part(model: Scorer) -> Learner | None:
@@ -117,4 +121,6 @@ def lesson_of(target: Target, share: float) -> Lesson | None:
 
     forget, unseen = (side[chosen] for side in members)
     rows = np.flatnonzero(~np.isin(asked, forget))
-    return Lesson(taught(Part.FORGET, forget), taught(Part.UNSEEN, unseen), rows)
+    others = target.queries("unseen_train")
+    unseen_rows = np.flatnonzero(~np.isin(others.targets if items else others.users, unseen))
+    return Lesson(taught(Part.FORGET, forget), taught(Part.UNSEEN, unseen), rows, unseen_rows)
