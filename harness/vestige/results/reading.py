@@ -23,10 +23,11 @@ HOW_TO_READ = """## How to read this
   says nothing.
 - **AUC router**, **AUC latency**: how well the router's own output, or the time an answer takes, tells who asked to be
   forgotten; ½ is right. Latency is a timing: it varies from run to run.
-- **recovery**: of what base remembers beyond gold, the share that an attack brings back; 0 is right, 1 is everything.
-  On the track **api** an attacker can only ask; on **weights** they hold the files too. *none* asks plainly; *bypass*
-  leaves the router out; *relearn_n* takes n training steps on a tenth of the forgotten users and is measured on the
-  others (*benign*: on other people's data); *int8* rounds the weights; the others change the history.
+- **recovery**: of what base remembers beyond gold (hit@10 of the forgotten minus that of the never-trained),
+  the share that an attack brings back; 0 is right, 1 is everything; — where it brings back not surely more of base than
+  of gold. On the track **api** an attacker can only ask; on **weights** they hold the files too. *none* asks plainly;
+  *bypass* leaves the router out; *relearn_n* takes n training steps on a tenth of the forgotten users and is measured
+  on the others (*benign*: on other people's data); *int8* rounds the weights; the others change the history.
 - **coverage**: share of the catalogue that is in anybody's list; **Gini**: 0 where all items are recommended equally
   often, 1 where one takes all; **popularity**: mean log count of the recommended items.
 - **cost**: ratios to retraining; below 1 is cheaper. Timings vary from run to run.
