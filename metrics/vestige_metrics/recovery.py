@@ -79,29 +79,24 @@ def recovered(context: Context, attempt: str) -> Outcome:
 
 def worst_recovery(context: Context, track: Track) -> tuple[Estimate | None, str]:
     """The largest RF among the attempts of a track that have power, and a note that names it; the `weights` track has
-    all attempts, since who holds the files can ask as well. To ask plainly is no attack: without another one of the
-    track nothing is said of it; nor where one that was made on base could not be made on this model, unless others
-    bring everything back: what nobody could try is not known to be safe.
+    all attempts, since who holds the files can ask as well.
+
+    What nobody could try is not known to be safe. So, unless something brings everything back, nothing is said where
+    no attack of the track has power (to ask plainly is none), or one that was made on base could not be made on this
+    model.
     """
     if alone := failed_alone(context, track):
         return None, f"UNDEFINED: {alone}"
-    if not any(_track(context, name) == track for name in attempts(context)[1:]):
+    tried = [name for name in attempts(context)[1:] if _track(context, name) == track]
+    if not tried:
         return None, f"UNDEFINED: no attack was run on the track {track}"
-    found = {
-        name: ratio
-        for name in attempts(context)
-        if track == "weights" or _track(context, name) == "api"
-        if (ratio := recovered(context, name).ratio) is not None
-    }
-    unmade = [
-        name
-        for name in attempts(context)
-        if track in ("weights", _track(context, name)) and recovered(context, name).note == NOT_MADE
-    ]
-    if unmade and not any(ratio.value >= 1 for ratio in found.values()):
-        return None, f"UNDEFINED: {', '.join(unmade)} could not be made on this model"
-    if not found:
-        return None, f"UNDEFINED: no attempt brings more back from base than from gold ({NO_POWER})"
+    counted = [name for name in attempts(context) if track == "weights" or _track(context, name) == "api"]
+    found = {name: ratio for name in counted if (ratio := recovered(context, name).ratio) is not None}
+    if not any(ratio.value >= 1 for ratio in found.values()):
+        if unmade := [name for name in counted if recovered(context, name).note == NOT_MADE]:
+            return None, f"UNDEFINED: {', '.join(unmade)} could not be made on this model"
+        if not found.keys() & set(tried):
+            return None, f"UNDEFINED: no attack of the track {track} brings back more than gold has ({NO_POWER})"
     # The highest value is named, and among equals the one whose interval reaches highest.
     worst = max(found, key=lambda name: (found[name].value, found[name].interval[1]))
     return largest(found.values()), f"worst: {worst}"

@@ -39,6 +39,7 @@ class LocalExecutor:
         if settings.workers < 1:
             raise InputError(f"workers: at least 1 is needed, not {settings.workers}.")
         self._settings = settings
+        self._warned = False
 
     def execute(self, jobs: Sequence[Job], report: Report) -> Mapping[tuple[str, str], Outcome]:
         """See `vestige.pipeline.jobs.Executor`.
@@ -46,6 +47,9 @@ class LocalExecutor:
         Raises:
             StoreError: The store cannot be written; running on would lose everything.
         """
+        if not self._warned and (text := crowded(self._settings, len(jobs), os.cpu_count() or 1)):
+            self._warned = True
+            report.said(text)
         waiting = {job.id: job for job in jobs}
         outcomes: dict[tuple[str, str], Outcome] = {}
         workers: list[_Worker] = []
@@ -99,6 +103,18 @@ class LocalExecutor:
                 workers.append(idle)
             del waiting[job.id]
             idle.begin(job)
+
+
+def crowded(settings: ExecutorSettings, jobs: int, processors: int) -> str:
+    """What to say where more threads would compute than there are processors for; else nothing."""
+    workers, threads = min(settings.workers, jobs), settings.threads
+    if workers == 1 or workers * threads <= processors:
+        return ""
+    return (
+        f"{workers} workers of {threads} {'thread' if threads == 1 else 'threads'} each wait for each other on "
+        f"{processors} {'processor' if processors == 1 else 'processors'}, which can take many times longer; "
+        f"--workers {max(processors // threads, 1)} suits this board."
+    )
 
 
 @dataclass
