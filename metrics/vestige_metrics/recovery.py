@@ -7,8 +7,8 @@ was trained on, both under attack a: a model that copes better with decoys in a 
 everybody, which is no memory. An attack that does not ask T is judged by F alone. The same attack on gold and control
 is its baseline, since whoever never knew the forgotten can still be asked cleverly. `none`, asking without any trick,
 is one of the attempts. 0 is right; 1 is all that base remembers. An attempt that brings nothing back from base beyond
-gold has no power and says nothing; nor one that does so of fewer than `FEWEST` users (or withdrawn items): what a
-single item gives is everything or nothing, with an interval that does not show it.
+gold, of F minus T or of F alone, has no power and says nothing; nor one that does so of fewer than `FEWEST` users (or
+withdrawn items): what a single item gives is everything or nothing, with an interval that does not show it.
 """
 
 import re
@@ -147,23 +147,23 @@ def _recovered(context: Context, attempt: str) -> Outcome:
             which = "this model" if model is context.subject else f"{model.name}, to compare with"
             return Outcome(None, f"the attack failed of {which}: {reason}")
     hits = np.stack([_hits(context, model, attempt) for model in models])
-    memory = _means(context, "forget", hits)
-    if memory is None:
+    of_f = _means(context, "forget", hits)
+    if of_f is None:
         return Outcome(None, "no query was asked of every model")
     others = [_others(context, model, attempt) for model in models]
     known = [values for values in others if values is not None]
     of_t = _means(context, "unseen_train", np.stack(known)) if len(known) == len(models) else None
-    if of_t is not None:
-        memory = [of_f - other for of_f, other in zip(memory, of_t, strict=True)]
-    own, base, gold, control = memory
+    own, base, gold, control = of_f if of_t is None else [f - t for f, t in zip(of_f, of_t, strict=True)]
     baseline = largest([gold, control])
     best = 2 if gold.value >= control.value else 3
     asked = ~np.isnan(hits).any(axis=0)
     if few := rests_on_few(context.views.users("forget")[asked], hits[1][asked], hits[best][asked]):
         return Outcome(None, f"{NO_POWER}: base {base.value:.4f} above gold {baseline.value:.4f} {few}")
     ratio = (own - baseline).over(base - baseline)
-    if ratio is None:
-        return Outcome(None, f"{NO_POWER}: base {base.value:.4f} is not surely above gold {baseline.value:.4f}")
+    alone = of_f[1], largest(of_f[2:])
+    if ratio is None or (alone[0] - alone[1]).interval[0] <= 0:  # the second: all that stands out is gold's luck with T
+        where, (high, low) = ("", (base, baseline)) if ratio is None else ("on F alone ", alone)
+        return Outcome(None, f"{NO_POWER}: {where}base {high.value:.4f} is not surely above gold {low.value:.4f}")
     if _not_made(context, attempt):
         return Outcome(None, NOT_MADE)
     made = context.subject.attempts.recovered.get(attempt)

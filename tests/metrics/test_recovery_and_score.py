@@ -94,15 +94,14 @@ def test_what_gold_gives_away_under_the_same_attack_is_no_recovery() -> None:
     assert recoveries(judged(useful(5), of))["recovery:trick/forget"].value == 0
 
 
+def told(f: float, t: float) -> Attempts:
+    """Decoys with these hits of F and of T."""
+    hits, unseen = (np.full(len(VIEWS.queries[view]), value) for view, value in (("forget", f), ("unseen_train", t)))
+    return Attempts(recovered={"decoys": Recovered("decoys", hits, 1, unseen)}, track={"decoys": "api"})
+
+
 def test_who_copes_better_with_an_attack_on_everybody_has_recovered_nothing() -> None:
     """Decoys in a history harm this model less than gold, of T as well as of F: no memory of F."""
-
-    def told(f: float, t: float) -> Attempts:
-        hits, unseen = (
-            np.full(len(VIEWS.queries[view]), value) for view, value in (("forget", f), ("unseen_train", t))
-        )
-        return Attempts(recovered={"decoys": Recovered("decoys", hits, 1, unseen)}, track={"decoys": "api"})
-
     of = {"base": told(0.5, 0.3), "gold": told(0.3, 0.3), "control": told(0.3, 0.3)}
     robust = recoveries(judged(useful(5), {**of, "own": told(0.5, 0.5)}))["recovery:decoys/forget"]
     assert robust.value == 0 and "F minus T" in robust.note
@@ -111,6 +110,13 @@ def test_who_copes_better_with_an_attack_on_everybody_has_recovered_nothing() ->
     # Where T was not asked of all, F alone is all there is.
     silent = Attempts(recovered={"decoys": Recovered("decoys", np.full(ASKED, 0.5))}, track={"decoys": "api"})
     assert recoveries(judged(useful(5), {**of, "own": silent}))["recovery:decoys/forget"].value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("golds", [0.3, 0.35])
+def test_power_comes_of_what_base_knows_of_f_and_not_of_what_gold_knows_of_t(golds: float) -> None:
+    of = {"base": told(0.3, 0.1), "gold": told(golds, 0.3), "control": told(golds, 0.3), "own": told(0.3, 0.1)}
+    found = recoveries(judged(useful(5), of))["recovery:decoys/forget"]
+    assert found.value is None and found.note.startswith("NO POWER: on F alone base 0.3000 is not surely above gold")
 
 
 def test_an_attempt_without_power_counts_nowhere() -> None:

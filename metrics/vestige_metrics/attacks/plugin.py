@@ -38,7 +38,7 @@ def vestige_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="relearn",
             version="2",
-            summary="Trains for a few steps on a tenth of F, or on as many of T, and asks about the rest of F.",
+            summary="Trains for a few steps on a tenth of F, or on as many of T, and asks about the rest of F and T.",
             factory="vestige_metrics.attacks.relearn:Relearn",
             config=RelearnConfig,
             track="weights",
