@@ -158,7 +158,8 @@ def _recovered(context: Context, attempt: str) -> Outcome:
     best = 2 if gold.value >= control.value else 3
     asked = ~np.isnan(hits).any(axis=0)
     if few := rests_on_few(context.views.users("forget")[asked], hits[1][asked], hits[best][asked]):
-        return Outcome(None, f"{NO_POWER}: base {base.value:.4f} above gold {baseline.value:.4f} {few}")
+        of_base, of_best = of_f[1].value, of_f[best].value
+        return Outcome(None, f"{NO_POWER}: on F alone base {of_base:.4f} above gold {of_best:.4f} {few}")
     ratio = (own - baseline).over(base - baseline)
     alone = of_f[1], largest(of_f[2:])
     if ratio is None or (alone[0] - alone[1]).interval[0] <= 0:  # the second: all that stands out is gold's luck with T

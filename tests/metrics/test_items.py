@@ -191,7 +191,7 @@ def test_a_memory_of_few_items_is_said_to_be_one_and_no_attack_is_judged_by_it(k
     assert (gap.note == f"rests on {known} of the {len(items)} that were asked about") is few
     plain = by_name(Recovery(NoSettings()).measure(ctx))["recovery:none/forget"]
     assert (plain.value is None) is few
-    assert (plain.note.startswith("NO POWER: base ") and plain.note.endswith("that were asked about")) is few
+    assert (plain.note.startswith("NO POWER: on F alone base ") and plain.note.endswith("that were asked about")) is few
 
 
 def test_what_a_row_lost_rests_on_nobody_it_gained() -> None:

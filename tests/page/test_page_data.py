@@ -197,12 +197,12 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
 def test_many_rows_are_shown_as_numbers_in_a_grid_and_few_as_marks() -> None:
     real = read_results(ACCEPTED)
     for spec, field, name in (
-        (charts.recovery(real), "attack", "recovery:popular/forget"),
+        (charts.recovery(real), "attack", "recovery:decoys/forget"),
         (charts.cost(real), "cost", "cost_seconds"),
     ):
         assert spec is not None
         assert spec["layer"][0]["mark"] == "rect"
-        column = "popular" if field == "attack" else "time"
+        column = "decoys" if field == "attack" else "time"
         shown = {row["row"]: row["value"] for row in spec["data"]["values"] if row[field] == column}
         for label in ("npo", "dual_memory (distilled)"):
             pooled = real.pooled(label, name)
