@@ -15,8 +15,8 @@ from vestige.pipeline import sampler
 from vestige.pipeline.board import Board
 from vestige.pipeline.inputs import Inputs, left_out, prepare
 from vestige.pipeline.jobs import Executor, ExecutorSettings, Job, Outcome, Report
-from vestige.pipeline.keys import source_digest
 from vestige.pipeline.plan import Cell, Plan, plan
+from vestige.pipeline.sources import source_digest
 from vestige.pipeline.store import Store, cache_root, write_atomically
 from vestige.pipeline.study import Study, dump, file_name
 from vestige.pipeline.tuning import Tuned, free_seeds, row_settings, tuning_board

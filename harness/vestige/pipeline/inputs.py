@@ -19,7 +19,8 @@ from vestige.data.textfiles import read_lines
 from vestige.datasets import Dataset
 from vestige.errors import InputError, blamed
 from vestige.pipeline.board import Board, check_places
-from vestige.pipeline.keys import key_of, source_digest
+from vestige.pipeline.keys import key_of
+from vestige.pipeline.sources import source_digest
 from vestige.pipeline.store import Store, cache_root
 from vestige.progress import Progress, silent
 

@@ -9,8 +9,9 @@ from vestige.data.request import Part
 from vestige.pipeline.board import Board, Chosen, ChosenMethod, slug
 from vestige.pipeline.inputs import Inputs
 from vestige.pipeline.jobs import Job
-from vestige.pipeline.keys import content_digest, key_of, library_versions, source_digest
+from vestige.pipeline.keys import content_digest, key_of, library_versions
 from vestige.pipeline.own import OWN_ROWS, paired, row_label
+from vestige.pipeline.sources import source_digest
 from vestige.pipeline.store import Store
 from vestige.plugins import Plugins
 

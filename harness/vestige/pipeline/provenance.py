@@ -16,9 +16,6 @@ from vestige.pipeline.keys import library_versions
 MADE_BY = "made_by"
 """Where it stands in the meta of an artifact."""
 
-OTHERS = ("numpy", "scipy", "scikit-learn")
-"""Libraries that measure."""
-
 
 def made_by() -> dict[str, Any]:
     """This process, and now."""
@@ -36,7 +33,7 @@ def here() -> Mapping[str, Any]:
         "vestige": metadata.version("vestige"),
         "commit": commit,
         "dirty": bool(_git(folder, "status", "--porcelain")) if commit else None,
-        "libraries": {**library_versions(), **{name: metadata.version(name) for name in OTHERS}},
+        "libraries": library_versions(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),

@@ -25,10 +25,10 @@ from vestige.measuring.statistics import Bootstrap
 from vestige.methods import Budget, Loads, Maker, Method, TrainsBase, Unlearned
 from vestige.pipeline.artifacts import load_attempts, save_attempts, save_measurements
 from vestige.pipeline.inputs import load_data, load_split
-from vestige.pipeline.keys import source_digest
 from vestige.pipeline.own import combined
 from vestige.pipeline.provenance import MADE_BY, made_by
 from vestige.pipeline.resources import out_of_memory, peak_bytes, reset_peak
+from vestige.pipeline.sources import source_digest
 from vestige.pipeline.store import Artifact, Meta, Store
 from vestige.pipeline.tasks import make_task
 from vestige.plugins import HOOK_OF, Plugins
