@@ -22,7 +22,7 @@ def key_of(value: Mapping[str, Any]) -> str:
 
 
 def library_versions() -> dict[str, str]:
-    """The installed versions of the libraries that train, draw and measure."""
+    """The installed versions of the libraries that train and measure."""
     return {name: importlib.metadata.version(name) for name in LIBRARIES}
 
 

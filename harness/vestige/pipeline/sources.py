@@ -1,7 +1,7 @@
 """What a plugin is made of, as one hash of its code.
 
-What only a reader sees is no part of it: an edited docstring or comment makes no stored model stale, and a folder of
-results stays verifiable by the next version of Vestige.
+What only a reader sees is no part of it: a mended docstring or comment makes no stored model stale, and fails nobody's
+results.
 """
 
 import ast
@@ -18,8 +18,8 @@ from vestige.specs import Spec
 LAYOUT = frozenset({tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT})
 """Tokens that no statement is made of."""
 
-READERS = ("__doc__", "getdoc", "getsource")
-"""Names by which code reads docstrings or itself."""
+READERS = ("__doc__", "getdoc", "get_docstring", "getsource", "getcomments", "use_attribute_docstrings", "json_schema")
+"""Names by which code reads docstrings, or itself."""
 
 
 @cache
@@ -29,13 +29,16 @@ def source_digest(spec: Spec) -> str:
     These are the factory's module (all of its package, where it is one) and whatever it imports of the same top-level
     package, of the plugins that come with Vestige and of `vestige.recommenders`, whose gradients and training loops
     methods are made with, followed through. So an edited method meets no stale result, and its neighbours keep theirs.
-    The rest of the core is not followed: its stages carry versions of their own. Docstrings, comments and empty lines
-    are left out, see `code`.
+    The rest of the core is not followed: its stages carry versions of their own.
+
+    Docstrings, comments and empty lines are left out, see `code`, unless one of these sources reads docstrings or
+    source itself: then all are taken as they are.
     """
-    files = sorted(set(_sources(spec.factory.partition(":")[0], set())))
+    sources = {module: file.read_bytes() for module, file in _sources(spec.factory.partition(":")[0], set())}
+    read = any(name.encode() in source for source in sources.values() for name in READERS)
     digest = hashlib.sha256()
-    for module, file in files:
-        digest.update(module.encode() + b"\0" + code(file.read_bytes()).encode() + b"\0")
+    for module, source in sorted(sources.items()):
+        digest.update(module.encode() + b"\0" + (source if read else code(source).encode()) + b"\0")
     return digest.hexdigest()
 
 
@@ -43,18 +46,18 @@ def source_digest(spec: Spec) -> str:
 def code(source: bytes) -> str:
     """A module's source without docstrings, comments, empty lines and the blanks before them.
 
-    Cut from the text rather than written from the syntax tree, so that all versions of Python give the same. A source
-    that reads docstrings, or that is no Python, is given as it is.
+    Cut from the text rather than written from the syntax tree, which differs from one Python to the next. What is
+    continued by a backslash hangs on the line below, whatever that is, so such a source is given as it is; so is one
+    that is no Python.
     """
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
-        text = source.decode(encoding)
-        tokens = list(tokenize.generate_tokens(io.StringIO(text, newline=None).readline))
-    except (SyntaxError, UnicodeError, tokenize.TokenError):
+        lines = io.StringIO(source.decode(encoding), newline=None).readlines()
+        tokens = list(_outside_formatted(tokenize.generate_tokens(iter(lines).__next__)))
+    except (SyntaxError, UnicodeError, LookupError, tokenize.TokenError):
         return source.decode(errors="backslashreplace")  # whoever imports it will say so
-    if any(name in text for name in READERS):
-        return text
-    lines = io.StringIO(text, newline=None).readlines()
+    if any(line.endswith("\\\n") for line in lines):
+        return "".join(lines)
     loose = {token.start[0] for token in tokens if token.type == tokenize.NL}
     unread = [*(token for token in tokens if token.type == tokenize.COMMENT), *_docstrings(tokens)]
     for token in sorted(unread, key=lambda token: token.start, reverse=True):
@@ -64,6 +67,17 @@ def code(source: bytes) -> str:
         loose |= set(range(first, last + 1))
     # An empty line inside a string is no token of its own, and stays.
     return "".join(line for row, line in enumerate(lines, start=1) if row not in loose or line.strip())
+
+
+def _outside_formatted(tokens: Iterable[tokenize.TokenInfo]) -> Iterator[tokenize.TokenInfo]:
+    """Tokens without those inside a formatted string, which is one token up to Python 3.11 and many from 3.12 on."""
+    depth = 0
+    for token in tokens:
+        name = tokenize.tok_name[token.type]
+        depth -= name in ("FSTRING_END", "TSTRING_END")
+        if not depth:
+            yield token
+        depth += name in ("FSTRING_START", "TSTRING_START")
 
 
 def _docstrings(tokens: Iterable[tokenize.TokenInfo]) -> Iterator[tokenize.TokenInfo]:

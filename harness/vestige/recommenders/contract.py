@@ -40,8 +40,8 @@ class FitReport:
         passes: How often every training sequence was visited.
         steps: Optimizer steps.
         loss: The mean training loss of the last pass, in nats a position.
-        flops: Floating-point operations of all steps, or None where they cannot be counted: of one step in so many
-            those that torch's `flop_counter` has a formula for, a window, times the windows of all steps.
+        flops: Floating-point operations of all steps, or None where they cannot be counted. Those of torch are counted
+            of one step in `vestige.recommenders.training.COUNTED`, and taken to be alike a window.
         uncounted: The operators that the counter has no formula for.
         earlier_seconds: Spent on it before it was stopped and gone on with, see `Resumable`.
     """
@@ -209,7 +209,7 @@ class Represents(Protocol):
     """A scorer whose inner states can be read, by whoever holds its files."""
 
     def represent(self, histories: Sequences) -> FloatArray:
-        """float32 [queries, features]: what it makes of each history, such as the mean of its states and the last."""
+        """float32 [queries, features]: what it makes of each history, such as its mean state and the last."""
         ...
 
 

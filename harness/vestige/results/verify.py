@@ -304,7 +304,7 @@ REASONS = {
     "data": "the dataset has other content",
     "split": "it is of another seed, request or holdout",
 }
-REASON = "other settings, sources of a plugin, or version of Vestige"
+REASON = "other settings, code of a plugin, or version of Vestige"
 
 
 def _users(submitted: Submission) -> Iterator[str]:
