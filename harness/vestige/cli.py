@@ -194,8 +194,8 @@ def tune(
 ) -> None:
     """Choose a method's settings on seeds that are not the board's, by fidelity and utility on validation items.
 
-    Test items are never asked about. A row uses the study with `tuned = "tuning/METHOD.json"`. Running the same command
-    again resumes it. Exits with 1 where every trial failed.
+    Test items are never asked about, and in place of a list another one alike is forgotten. A row uses the study with
+    `tuned = "tuning/METHOD.json"`. Running the same command again resumes it. Exits with 1 where every trial failed.
     """
     from vestige import api
     from vestige.console import table

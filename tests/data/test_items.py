@@ -191,6 +191,16 @@ def test_a_list_is_obeyed_and_matched(tmp_path: Path) -> None:
     assert len(split.unseen_items) == 3 and not split.exchangeable
 
 
+def test_other_items_stand_in_for_a_list_of_them(tmp_path: Path) -> None:
+    file = tmp_path / "items.txt"
+    file.write_text("3\n17\n5\n")
+    splits = [draw(DATA, RequestConfig(kind="items", file=str(file)), LAST, seed, stand_in=True) for seed in range(20)]
+    for split in splits:
+        drawn = {*DATA.item_ids[split.forget_items].tolist(), *DATA.item_ids[split.unseen_items].tolist()}
+        assert len(drawn) == 6 and not drawn & {"3", "5", "17"}
+    assert len({tuple(split.forget_items.tolist()) for split in splits}) > 1
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

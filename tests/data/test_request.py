@@ -147,6 +147,67 @@ def test_an_item_had_twice_is_forgotten_twice_and_an_unaskable_request_is_empty(
         draw(data, RequestConfig(kind="interactions", file=str(file)), LAST, 0)
 
 
+@given(seed=st.integers(0, 1000), listed=st.sets(st.integers(0, DATA.n_users - 1), min_size=1, max_size=12))
+@settings(max_examples=40, deadline=None)
+def test_another_list_of_users_stands_in_for_a_list(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, listed: set[int]
+) -> None:
+    """It is what settings are chosen on, so nobody listed is in it, and they stay with those whom all models know."""
+    file = tmp_path_factory.mktemp("listed") / "forget.txt"
+    file.write_text("".join(f"{DATA.user_ids[user]}\n" for user in listed))
+    request = RequestConfig(file=str(file))
+    split = draw(DATA, request, LAST, seed, stand_in=True)
+    forget, unseen = set(split.forget_users.tolist()), set(split.unseen_users.tolist())
+    assert len(forget) == len(unseen) == len(listed)
+    assert not forget & unseen and not (forget | unseen) & listed
+    assert listed <= set(split.retained_users.tolist()) and not split.exchangeable
+    lengths = training_counts(DATA, hold_out(DATA, LAST))
+    others = [user for user in range(DATA.n_users) if user not in listed]
+    worst = max(abs(np.log1p(lengths[user]) - np.log1p(lengths[others])).max() for user in listed)
+    apart = np.abs(np.sort(np.log1p(lengths[sorted(forget)])) - np.sort(np.log1p(lengths[sorted(listed)])))
+    assert apart.max() <= worst and apart.mean() <= 0.5 * worst + 1e-9
+    assert set(draw(DATA, request, LAST, seed).forget_users.tolist()) == listed  # the board forgets the list itself
+
+
+@given(seed=st.integers(0, 1000), rank=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 4)), min_size=1))
+@settings(max_examples=40, deadline=None)
+def test_interactions_that_stand_in_are_as_far_from_the_end_of_other_peoples_training(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, rank: list[tuple[int, int]]
+) -> None:
+    lengths = training_counts(DATA, hold_out(DATA, LAST))
+    listed = sorted({int(DATA.offsets[user] + lengths[user] - after) for user, after in rank})
+    file = tmp_path_factory.mktemp("listed") / "forget.tsv"
+    file.write_text("".join(f"{DATA.user_ids[DATA.user[e]]}\t{DATA.item_ids[DATA.item[e]]}\n" for e in listed))
+    split = draw(DATA, RequestConfig(kind="interactions", file=str(file)), LAST, seed, stand_in=True)
+    obeyed = draw(DATA, RequestConfig(kind="interactions", file=str(file)), LAST, seed)
+
+    def after(events: np.ndarray) -> list[int]:
+        return sorted((DATA.offsets[DATA.user[events]] + lengths[DATA.user[events]] - events).tolist())
+
+    assert not {*split.forget_users.tolist()} & {*obeyed.forget_users.tolist()}
+    assert len(split.forget_users) == len(obeyed.forget_users)
+    assert after(split.events(Part.FORGET)) == after(obeyed.events(Part.FORGET))  # here nobody's history is too short
+    assert split.asked_as_trained
+
+
+def test_what_would_have_nothing_before_it_is_left_out_of_a_list_that_stands_in(tmp_path: Path) -> None:
+    users = np.repeat([0, 1, 2, 3], [12, 4, 4, 4])
+    data = from_columns(users, np.concatenate([np.arange(12), *[np.arange(4)] * 3]), None, None, "test")
+    file = tmp_path / "forget.tsv"
+    file.write_text("0\t9\n0\t8\n0\t3\n")  # the two latest in training, and one that no other history reaches back to
+    split = draw(data, RequestConfig(kind="interactions", file=str(file)), LAST, 0, stand_in=True)
+    (other,) = split.forget_users.tolist()
+    assert other != 0 and split.events(Part.FORGET).tolist() == [data.offsets[other] + 1]
+
+
+def test_where_too_few_are_left_to_stand_in_it_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "forget.txt"
+    file.write_text("".join(f"{user}\n" for user in DATA.user_ids[: DATA.n_users // 2 - 1].tolist()))
+    draw(DATA, RequestConfig(file=str(file)), LAST, 0)
+    with pytest.raises(InputError, match=r"forget\.txt: too few other users are left to match"):
+        draw(DATA, RequestConfig(file=str(file)), LAST, 0, stand_in=True)
+
+
 def test_more_users_than_there_are() -> None:
     with pytest.raises(InputError, match="count can be at most 29"):
         draw(DATA, RequestConfig(count=30), LAST, 0)

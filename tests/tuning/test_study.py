@@ -16,7 +16,7 @@ from vestige.data.request import Part
 from vestige.errors import InputError
 from vestige.pipeline import board as boards
 from vestige.pipeline import tuning
-from vestige.pipeline.inputs import prepare
+from vestige.pipeline.inputs import load_data, load_split, prepare
 from vestige.pipeline.plan import plan
 from vestige.pipeline.store import Store
 from vestige.pipeline.study import Study, Trial, defaults, dump, read
@@ -245,11 +245,17 @@ def test_the_seeds_of_a_study_are_none_of_the_boards(tmp_path: Path) -> None:
         tuning.free_seeds(board, (5, 5))
 
 
-def test_a_request_that_is_a_list_cannot_be_tuned_on(tmp_path: Path) -> None:
-    text = TINY.replace("count = 8", 'file = "users.txt"')
-    board = board_with(tmp_path / "b", text)
-    with pytest.raises(InputError, match="its request is a list"):
-        tuning.tuning_board(board, PLUGINS, (1,))
+def test_of_a_request_that_is_a_list_another_list_is_forgotten(tmp_path: Path, shared_cache: Path) -> None:
+    """A list names the same on every seed, and settings are not chosen on what they are judged by."""
+    store = Store(shared_cache / "store")
+    board = board_with(tmp_path / "b", TINY.replace("count = 8", 'file = "users.txt"'))
+    (tmp_path / "b" / "users.txt").write_text("3\n5\n17\n")
+    studied, ran = prepare(tuning.tuning_board(board, PLUGINS, (1,)), store), prepare(board, store)
+    one, other = (load_split(store, of.split_key).forget_users for of in (*studied.values(), *ran.values()))
+    names = load_data(store, ran[0].content_hash).user_ids
+    assert names[other].tolist() == ["3", "5", "17"] and not {*names[one].tolist()} & {"3", "5", "17"}
+    drawn = board_with(tmp_path / "c", TINY)
+    assert not tuning.tuning_board(drawn, PLUGINS, (1,)).stand_in
 
 
 def test_a_study_shares_the_boards_trainings_and_nothing_else(tmp_path: Path, shared_cache: Path) -> None:

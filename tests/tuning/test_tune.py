@@ -183,6 +183,24 @@ def test_a_board_runs_with_the_settings_of_its_study(made: Made, tmp_path: Path)
     assert refused.returncode == 2 and "on the seed 1, which is one of the board's" in refused.stderr
 
 
+def test_a_list_is_tuned_on_by_another_list_and_the_board_takes_the_study(tmp_path: Path) -> None:
+    text = BOARD.replace("count = 50", 'file = "forget.txt"')
+    board = small(tmp_path / "small", rows(), text)
+    (board / "forget.txt").write_text("".join(f"{user}\n" for user in range(0, 250, 5)))
+    done = tune(board, board, tmp_path / "cache", "--method", "grad_diff", "--trials", 2)
+    assert done.returncode == 0, done.stderr
+    study = json.loads((board / "tuning" / "grad_diff.json").read_bytes())
+    assert study["stand_in"] and study["request"]["file"] == "forget.txt"
+    assert [trial["status"] for trial in study["trials"]] == ["ok", "ok"]
+    (board / "board.toml").write_text(text + '\n[[method]]\nname = "grad_diff"\ntuned = "tuning/grad_diff.json"\n')
+    planned = vestige("plan", board, cache=tmp_path / "cache", cwd=tmp_path)
+    assert planned.returncode == 0 and "grad_diff" in planned.stdout
+    (board / "other.txt").write_text("3\n")
+    (board / "board.toml").write_text((board / "board.toml").read_text().replace("forget.txt", "other.txt"))
+    refused = vestige("plan", board, cache=tmp_path / "cache", cwd=tmp_path)
+    assert refused.returncode == 2 and "a study with another [request] than the board's" in refused.stderr
+
+
 def test_trials_stand_on_what_the_boards_row_sets(made: Made, tmp_path: Path) -> None:
     _, cache, file, _ = made
     row = '\n[[method]]\nname = "grad_diff"\nbatch_size = 16\nsteps = 60\n'

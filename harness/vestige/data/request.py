@@ -220,7 +220,9 @@ def without_times(source: str) -> InputError:
     return InputError(f"holdout: rule = 'temporal' needs timestamps, and {source} has none; use rule = 'last'.")
 
 
-def draw(data: Interactions, request: RequestConfig, holdout: HoldoutConfig, seed: int) -> Split:
+def draw(
+    data: Interactions, request: RequestConfig, holdout: HoldoutConfig, seed: int, stand_in: bool = False
+) -> Split:
     """R, F and T by seed.
 
     For `users`, a pool of 2n users is sorted by history length, consecutive users form pairs, and a coin a pair
@@ -228,13 +230,19 @@ def draw(data: Interactions, request: RequestConfig, holdout: HoldoutConfig, see
     affected user. For `items`, pairs are of items, sorted by popularity. A list from a file fixes F; T is matched to it
     (`exchangeable` is then False). The requests of a stream are drawn as one; `vestige.data.stream.deal` parts them.
 
+    Args:
+        stand_in: Of a list, whether another one is forgotten in its place, which is like it and names nobody (of items,
+            nothing) that it names: for each user or item another of nearly the same size, and of single interactions
+            those that stand as far from the end of the other's training. It is for choosing settings, which must not
+            be chosen on what they are judged by.
+
     Raises:
         InputError: The request is empty, takes more than there is, or names what does not exist.
     """
     part = hold_out(data, holdout)
     rng = seeds.generator(seed, "split")
     draw_kind = {"users": _draw_users, "interactions": _draw_interactions, "items": _draw_items}
-    return draw_kind[request.names](data, part, request, rng)
+    return draw_kind[request.names](data, part, request, rng, stand_in)
 
 
 def training(data: Interactions, split: Split, parts: Iterable[Part]) -> Sequences:
@@ -287,9 +295,11 @@ def popularity_of_taste(data: Interactions, part: npt.NDArray[np.int8]) -> npt.N
 
 
 def _draw_users(
-    data: Interactions, part: npt.NDArray[np.int8], request: RequestConfig, rng: np.random.Generator
+    data: Interactions, part: npt.NDArray[np.int8], request: RequestConfig, rng: np.random.Generator, stand_in: bool
 ) -> Split:
     lengths = training_counts(data, part)
+    # A user must have a transition (two training interactions) to be asked about.
+    able = np.flatnonzero(lengths >= 2)
     if request.file is not None:
         forget, _ = listed_users(data, request.file)
         if 2 * len(forget) >= data.n_users:
@@ -297,10 +307,12 @@ def _draw_users(
                 f"{request.file}: forgetting {len(forget)} users takes {2 * len(forget)} (as many again are never "
                 f"trained), and some must be retained, but the dataset has {data.n_users}."
             )
-        unseen = _matched(lengths, np.flatnonzero(lengths >= 2), forget, rng, f"{request.file}: too few other users")
+        too_few = f"{request.file}: too few other users"
+        if stand_in:
+            listed, forget = forget, np.sort(_matched(lengths, able, forget, rng, too_few))
+            able = np.setdiff1d(able, listed)
+        unseen = _matched(lengths, able, forget, rng, too_few)
         return _users_split(data, part, forget, unseen, exchangeable=False)
-    # A user must have a transition (two training interactions) to be asked about.
-    able = np.flatnonzero(lengths >= 2)
     n = _count(request, data.n_users, "users is nobody")
     if 2 * n >= len(able):
         raise InputError(
@@ -355,11 +367,13 @@ def _users_split(
 
 
 def _draw_interactions(
-    data: Interactions, part: npt.NDArray[np.int8], request: RequestConfig, rng: np.random.Generator
+    data: Interactions, part: npt.NDArray[np.int8], request: RequestConfig, rng: np.random.Generator, stand_in: bool
 ) -> Split:
     part = part.copy()
     if request.file is not None:
         listed = listed_events(data, part, request.file, drop=request.missing == "drop")
+        if stand_in:
+            listed = Listed(_events_alike(data, part, listed.events, rng, f"{request.file}: too few other users"), {})
         forget, unseen = listed.events, _events_before(data, part, listed.events)
         affected = np.unique(data.user[forget])
         part[forget], part[unseen] = Part.FORGET, Part.UNSEEN
@@ -388,7 +402,7 @@ def _draw_interactions(
 
 
 def _draw_items(
-    data: Interactions, part: npt.NDArray[np.int8], request: RequestConfig, rng: np.random.Generator
+    data: Interactions, part: npt.NDArray[np.int8], request: RequestConfig, rng: np.random.Generator, stand_in: bool
 ) -> Split:
     trained = part == Part.RETAINED
     counts = np.bincount(data.item[trained], minlength=data.n_items)
@@ -396,8 +410,11 @@ def _draw_items(
     follows = trained & (np.arange(len(data)) > data.offsets[data.user])
     able = np.unique(data.item[follows])
     if request.file is not None:
-        forget = _listed_items(data, counts, request.file)
-        unseen = _matched(counts, able, forget, rng, f"{request.file}: too few other items")
+        forget, too_few = _listed_items(data, counts, request.file), f"{request.file}: too few other items"
+        if stand_in:
+            named, forget = forget, np.sort(_matched(counts, able, forget, rng, too_few))
+            able = np.setdiff1d(able, named)
+        unseen = _matched(counts, able, forget, rng, too_few)
     else:
         n = _count(request, data.n_items, "items is none")
         if 2 * n >= len(able):
@@ -559,6 +576,21 @@ def _matched(sizes: IntArray, able: IntArray, forget: IntArray, rng: np.random.G
     gap = np.abs(np.log1p(sizes[forget])[:, None] - np.log1p(sizes[others])[None, :])
     _, columns = linear_sum_assignment(gap)
     return others[columns]
+
+
+def _events_alike(
+    data: Interactions, part: npt.NDArray[np.int8], events: IntArray, rng: np.random.Generator, too_few: str
+) -> IntArray:
+    """Training events of other users, one a user, with as many after each in training as after the given ones.
+
+    Of a history that is shorter those are left out that nothing would stand before.
+    """
+    lengths = training_counts(data, part)
+    users, row = np.unique(data.user[events], return_inverse=True)
+    others = _matched(lengths, np.flatnonzero(lengths >= 2), users, rng, too_few)
+    after = data.offsets[users][row] + lengths[users][row] - events  # 1 for the latest
+    alike = lengths[others][row] - after
+    return np.unique((data.offsets[others][row] + alike)[alike > 0])
 
 
 @dataclass(frozen=True)

@@ -202,6 +202,7 @@ class Board:
         name: Of its folder.
         folder: Where `board.toml` lies and `accepted/` may.
         shadow: The recommender with the settings of shadow models.
+        stand_in: Whether another list alike is forgotten in place of the request's, see `vestige.data.request.draw`.
     """
 
     name: str
@@ -214,6 +215,7 @@ class Board:
     metrics: tuple[Chosen[MetricSpec], ...]
     attacks: tuple[Chosen[AttackSpec], ...]
     shadow: Chosen[RecommenderSpec]
+    stand_in: bool = False
 
 
 def shipped() -> dict[str, Path]:

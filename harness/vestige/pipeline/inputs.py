@@ -81,11 +81,12 @@ def prepare(board: Board, store: Store, fetch: bool = True, progress: Progress =
             "file": _file_digest(request.file),
             "holdout": board.config.holdout.model_dump(),
             "seed": seed,
+            **({"stand_in": True} if board.stand_in else {}),
         }
         key = key_of(identity)
 
         def fill(folder: Path, seed: int = seed, request: RequestConfig = request) -> dict[str, Any]:
-            split = draw(data(), request, board.config.holdout, seed)
+            split = draw(data(), request, board.config.holdout, seed, board.stand_in)
             return save_split(folder, deal(split, request.steps, seed) if request.kind == "stream" else split)
 
         artifact, _ = store.make("split", key, fill)

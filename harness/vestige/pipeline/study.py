@@ -66,6 +66,7 @@ class Study(Base):
     Attributes:
         board: Whose dataset, request, hold-out and recommender they are.
         method, preset: What was tuned; the preset's settings stand under all trials.
+        request, stand_in: The board's request, and whether another list alike stood in for it; files by their names.
         seeds: Those of the study; none of the board's is among them.
         budget: Trials that were asked for.
         objective, sampler: What was maximised, and how.
@@ -85,6 +86,7 @@ class Study(Base):
     preset: str | None
     dataset: Described
     request: dict[str, Any]
+    stand_in: bool = False
     holdout: dict[str, Any]
     recommender: Described
     seeds: tuple[int, ...] = pydantic.Field(min_length=1)
@@ -188,11 +190,12 @@ def defaults(spec: Spec) -> dict[str, Any]:
 
 
 def same_table(study: Mapping[str, Any], table: pydantic.BaseModel) -> bool:
-    """Whether a study's `request` or `holdout` is the board's."""
+    """Whether a study's `request` or `holdout` is the board's; of a file it knows the name."""
     try:
-        return type(table).model_validate(study) == table
+        own = type(table).model_validate(study)
     except pydantic.ValidationError:
         return False
+    return portable(own.model_dump()) == portable(table.model_dump())
 
 
 def _text(value: Any) -> str:

@@ -104,14 +104,8 @@ def row_settings(board: Board, method: str, preset: str | None) -> dict[str, Any
 def tuning_board(board: Board, plugins: Plugins, study_seeds: Sequence[int]) -> Board:
     """The board with the study's seeds, without its methods, and with nothing but the tuning score measured.
 
-    Raises:
-        InputError: Its request is a list, which is the same on every seed.
+    A list names the same on every seed, so another one stands in for it.
     """
-    if board.config.request.file is not None:
-        raise InputError(
-            f"{board.name}: its request is a list, so what is forgotten would be the same in the study and on the "
-            "board; tune on a board that draws its request, and write the settings into this one."
-        )
     spec = plugins.get(MetricSpec, METRIC)
     config = board.config.model_copy(
         update={
@@ -123,7 +117,12 @@ def tuning_board(board: Board, plugins: Plugins, study_seeds: Sequence[int]) -> 
         }
     )
     return replace(
-        board, config=config, methods=(), attacks=(), metrics=(Chosen(spec, configs.validate(spec.config, {}, METRIC)),)
+        board,
+        config=config,
+        methods=(),
+        attacks=(),
+        metrics=(Chosen(spec, configs.validate(spec.config, {}, METRIC)),),
+        stand_in=board.config.request.file is not None,
     )
 
 
@@ -315,7 +314,8 @@ def _study(tuned: Tuned, budget: int, sampler: str, trials: tuple[Trial, ...], r
         distribution_version=origin.distribution_version,
         preset=tuned.preset,
         dataset=_described(board.dataset),
-        request=board.config.request.model_dump(mode="json"),
+        request=configs.portable(board.config.request.model_dump(mode="json")),
+        stand_in=board.stand_in,
         holdout=board.config.holdout.model_dump(mode="json"),
         recommender=_described(board.recommender),
         seeds=board.config.seeds,
