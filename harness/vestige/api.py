@@ -13,7 +13,7 @@ from vestige.observing import Observers
 from vestige.pipeline import board as board_module
 from vestige.pipeline import sampler
 from vestige.pipeline.board import Board
-from vestige.pipeline.inputs import Inputs, left_out, prepare
+from vestige.pipeline.inputs import Inputs, left_out, prepare, stood_in
 from vestige.pipeline.jobs import Executor, ExecutorSettings, Job, Outcome, Report
 from vestige.pipeline.plan import Cell, Plan, plan
 from vestige.pipeline.sources import source_digest
@@ -294,6 +294,7 @@ def tune(
     """Tries settings of a method on seeds that are not the board's, and writes the study.
 
     Every trial unlearns and is scored by fidelity and by utility on validation items; test items are never asked about.
+    In place of a list another one alike is forgotten.
     All stand on what the board's row of the method sets, if it has one; the first has the row's, or the method's own,
     settings.
 
@@ -328,7 +329,11 @@ def tune(
     given = row_settings(loaded, name, preset or None)
     store = open_store(told)
     limits = _limits(own, timeout, max_memory)
-    tuned = Tuned(own, plugins, prepare(own, store), store, spec, preset or None, given, limits)
+    inputs = prepare(own, store)
+    instead = stood_in(own, inputs)
+    if instead:
+        told.said(instead)
+    tuned = Tuned(own, plugins, inputs, store, spec, preset or None, given, limits)
     place = _place(own, plugins, store, workers, executor, limits)
     store.sweep()
     made = 0

@@ -191,14 +191,21 @@ def test_a_list_is_obeyed_and_matched(tmp_path: Path) -> None:
     assert len(split.unseen_items) == 3 and not split.exchangeable
 
 
-def test_other_items_stand_in_for_a_list_of_them(tmp_path: Path) -> None:
+def test_other_items_of_like_popularity_stand_in_for_a_list_of_them(tmp_path: Path) -> None:
+    """Each of four items is had by as many as the other three; one is listed."""
+    had = [(user, item) for item in range(16) for user in range(5 * 2 ** (item // 4))]
+    had += [(user, 16 + last) for user in range(40) for last in range(2)]  # held out
+    had.sort(key=lambda one: one[0])
+    users, items = np.asarray(had).T
+    data = from_columns(users, items, None, None, "test")
     file = tmp_path / "items.txt"
-    file.write_text("3\n17\n5\n")
-    splits = [draw(DATA, RequestConfig(kind="items", file=str(file)), LAST, seed, stand_in=True) for seed in range(20)]
-    for split in splits:
-        drawn = {*DATA.item_ids[split.forget_items].tolist(), *DATA.item_ids[split.unseen_items].tolist()}
-        assert len(drawn) == 6 and not drawn & {"3", "5", "17"}
-    assert len({tuple(split.forget_items.tolist()) for split in splits}) > 1
+    file.write_text("5\n13\n")
+    request = RequestConfig(kind="items", file=str(file))
+    judged = [draw(data, request, LAST, seed) for seed in (0, 1)]
+    split = draw(data, request, LAST, 7, stand_in_for=(0, 1))
+    listed = {int(item) for one in judged for item in (*one.forget_items, *one.unseen_items)}
+    assert not listed & {*split.forget_items.tolist(), *split.unseen_items.tolist()}
+    assert {int(name) // 4 for name in data.item_ids[split.forget_items]} == {1, 3}
 
 
 @pytest.mark.parametrize(

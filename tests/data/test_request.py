@@ -1,5 +1,6 @@
 """R, F and T are what the design says, for every selector and seed."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.planted import world
-from vestige.data.interactions import from_columns
+from vestige.data.interactions import Interactions, from_columns
 from vestige.data.request import HoldoutConfig, Part, RequestConfig, draw, hold_out, training, training_counts
 from vestige.errors import InputError
 
@@ -147,65 +148,96 @@ def test_an_item_had_twice_is_forgotten_twice_and_an_unaskable_request_is_empty(
         draw(data, RequestConfig(kind="interactions", file=str(file)), LAST, 0)
 
 
+def twins(lengths: list[int], of_each: int = 2) -> Interactions:
+    """Users in whose histories no item stands twice; `of_each` of every length, one after another."""
+    sizes = np.repeat(lengths, of_each)
+    items = np.concatenate([np.arange(size) for size in sizes])
+    return from_columns(np.repeat(np.arange(len(sizes)), sizes), items, None, np.arange(len(items)), "test")
+
+
+def listing(file: Path, data: Interactions, events: Iterable[int]) -> RequestConfig:
+    file.write_text("".join(f"{data.user_ids[data.user[e]]}\t{data.item_ids[data.item[e]]}\n" for e in events))
+    return RequestConfig(kind="interactions", file=str(file))
+
+
 @given(seed=st.integers(0, 1000), listed=st.sets(st.integers(0, DATA.n_users - 1), min_size=1, max_size=12))
 @settings(max_examples=40, deadline=None)
 def test_another_list_of_users_stands_in_for_a_list(
     tmp_path_factory: pytest.TempPathFactory, seed: int, listed: set[int]
 ) -> None:
-    """It is what settings are chosen on, so nobody listed is in it, and they stay with those whom all models know."""
+    """It is what settings are chosen on, so nobody of the board's F or T is in it: all models know them."""
     file = tmp_path_factory.mktemp("listed") / "forget.txt"
     file.write_text("".join(f"{DATA.user_ids[user]}\n" for user in listed))
     request = RequestConfig(file=str(file))
-    split = draw(DATA, request, LAST, seed, stand_in=True)
+    board = [draw(DATA, request, LAST, of) for of in (0, 1)]
+    split = draw(DATA, request, LAST, seed, stand_in_for=(0, 1))
     forget, unseen = set(split.forget_users.tolist()), set(split.unseen_users.tolist())
-    assert len(forget) == len(unseen) == len(listed)
-    assert not forget & unseen and not (forget | unseen) & listed
-    assert listed <= set(split.retained_users.tolist()) and not split.exchangeable
-    lengths = training_counts(DATA, hold_out(DATA, LAST))
-    others = [user for user in range(DATA.n_users) if user not in listed]
-    worst = max(abs(np.log1p(lengths[user]) - np.log1p(lengths[others])).max() for user in listed)
-    apart = np.abs(np.sort(np.log1p(lengths[sorted(forget)])) - np.sort(np.log1p(lengths[sorted(listed)])))
-    assert apart.max() <= worst and apart.mean() <= 0.5 * worst + 1e-9
-    assert set(draw(DATA, request, LAST, seed).forget_users.tolist()) == listed  # the board forgets the list itself
+    assert len(forget) == len(unseen) == len(listed) and not forget & unseen
+    for one in board:
+        judged = {*one.forget_users.tolist(), *one.unseen_users.tolist()}
+        assert listed <= judged <= set(split.retained_users.tolist())
+    assert not split.exchangeable
+    again = draw(DATA, request, LAST, seed, stand_in_for=(0, 1))
+    assert again.part.tolist() == split.part.tolist()
 
 
-@given(seed=st.integers(0, 1000), rank=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 4)), min_size=1))
-@settings(max_examples=40, deadline=None)
-def test_interactions_that_stand_in_are_as_far_from_the_end_of_other_peoples_training(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, rank: list[tuple[int, int]]
+def test_users_who_stand_in_are_of_like_size(tmp_path: Path) -> None:
+    data = twins([10, 20, 40, 80], of_each=4)  # the list, T, what stands in for the list, and its T
+    file = tmp_path / "forget.txt"
+    file.write_text("4\n12\n")
+    split = draw(data, RequestConfig(file=str(file)), LAST, 5, stand_in_for=(0,))
+    assert {user // 4 for user in split.forget_users.tolist()} == {1, 3}
+
+
+@pytest.mark.parametrize("holdout", [LAST, HoldoutConfig(rule="temporal", share=0.1)])
+@pytest.mark.parametrize("missing", ["error", "drop"])
+def test_interactions_that_stand_in_are_as_far_from_the_end_of_the_others_training(
+    tmp_path: Path, holdout: HoldoutConfig, missing: str
 ) -> None:
-    lengths = training_counts(DATA, hold_out(DATA, LAST))
-    listed = sorted({int(DATA.offsets[user] + lengths[user] - after) for user, after in rank})
-    file = tmp_path_factory.mktemp("listed") / "forget.tsv"
-    file.write_text("".join(f"{DATA.user_ids[DATA.user[e]]}\t{DATA.item_ids[DATA.item[e]]}\n" for e in listed))
-    split = draw(DATA, RequestConfig(kind="interactions", file=str(file)), LAST, seed, stand_in=True)
-    obeyed = draw(DATA, RequestConfig(kind="interactions", file=str(file)), LAST, seed)
+    data = twins([12, 20, 40, 80])
+    lengths = training_counts(data, hold_out(data, holdout))
+    after = {0: [1, 4], 2: [2], 6: [3, 5, 6]}  # of the first of each two, from the end of training
+    events = [int(data.offsets[user] + lengths[user] - rank) for user, ranks in after.items() for rank in ranks]
+    request = listing(tmp_path / "forget.tsv", data, events).model_copy(update={"missing": missing})
+    for seed in range(5):
+        split = draw(data, request, holdout, seed, stand_in_for=(0,))
+        forgotten = split.events(Part.FORGET)
+        assert split.forget_users.tolist() == [1, 3, 7] and split.asked_as_trained
+        for user, ranks in after.items():
+            twin = forgotten[data.user[forgotten] == user + 1]
+            assert sorted((data.offsets[user + 1] + lengths[user + 1] - twin).tolist()) == ranks
+        assert set(data.user[split.events(Part.UNSEEN)].tolist()) <= {1, 3, 7}
+        assert split.notes["interactions of the list that it stands in for"] == len(events)
 
-    def after(events: np.ndarray) -> list[int]:
-        return sorted((DATA.offsets[DATA.user[events]] + lengths[DATA.user[events]] - events).tolist())
 
-    assert not {*split.forget_users.tolist()} & {*obeyed.forget_users.tolist()}
-    assert len(split.forget_users) == len(obeyed.forget_users)
-    assert after(split.events(Part.FORGET)) == after(obeyed.events(Part.FORGET))  # here nobody's history is too short
-    assert split.asked_as_trained
-
-
-def test_what_would_have_nothing_before_it_is_left_out_of_a_list_that_stands_in(tmp_path: Path) -> None:
+def test_what_no_other_history_reaches_back_to_is_left_out_and_counted(tmp_path: Path) -> None:
     users = np.repeat([0, 1, 2, 3], [12, 4, 4, 4])
     data = from_columns(users, np.concatenate([np.arange(12), *[np.arange(4)] * 3]), None, None, "test")
-    file = tmp_path / "forget.tsv"
-    file.write_text("0\t9\n0\t8\n0\t3\n")  # the two latest in training, and one that no other history reaches back to
-    split = draw(data, RequestConfig(kind="interactions", file=str(file)), LAST, 0, stand_in=True)
+    # The two latest in training, the latter of which is the other's first, and one too far back.
+    split = draw(data, listing(tmp_path / "forget.tsv", data, [9, 8, 3]), LAST, 0, stand_in_for=(0,))
     (other,) = split.forget_users.tolist()
-    assert other != 0 and split.events(Part.FORGET).tolist() == [data.offsets[other] + 1]
+    assert other != 0 and (split.events(Part.FORGET) - data.offsets[other]).tolist() == [0, 1]
+    assert (
+        split.notes["forgotten interactions"] == 2
+        and split.notes["interactions of the list that it stands in for"] == 3
+    )
+    with pytest.raises(InputError, match=r"forget\.tsv: in a study another list .* no other history reaches as far"):
+        draw(data, listing(tmp_path / "forget.tsv", data, [1, 2]), LAST, 0, stand_in_for=(0,))
+
+
+def test_an_item_that_the_other_had_twice_is_forgotten_twice(tmp_path: Path) -> None:
+    had = [[1, 2, 3, 4, 5, 6, 7, 8], [9] * 8, [1, 2, 3, 4], [1, 2, 3, 4]]
+    data = from_columns(np.repeat(range(4), list(map(len, had))), np.concatenate(had), None, None, "test")
+    split = draw(data, listing(tmp_path / "forget.tsv", data, [5]), LAST, 0, stand_in_for=(0,))
+    assert split.events(Part.FORGET).tolist() == [8, 9, 10, 11, 12, 13]  # all of training
 
 
 def test_where_too_few_are_left_to_stand_in_it_is_said(tmp_path: Path) -> None:
     file = tmp_path / "forget.txt"
     file.write_text("".join(f"{user}\n" for user in DATA.user_ids[: DATA.n_users // 2 - 1].tolist()))
     draw(DATA, RequestConfig(file=str(file)), LAST, 0)
-    with pytest.raises(InputError, match=r"forget\.txt: too few other users are left to match"):
-        draw(DATA, RequestConfig(file=str(file)), LAST, 0, stand_in=True)
+    with pytest.raises(InputError, match=r"forget\.txt: in a study another list .* too few other users are left"):
+        draw(DATA, RequestConfig(file=str(file)), LAST, 0, stand_in_for=(0,))
 
 
 def test_more_users_than_there_are() -> None:

@@ -255,7 +255,7 @@ def test_of_a_request_that_is_a_list_another_list_is_forgotten(tmp_path: Path, s
     names = load_data(store, ran[0].content_hash).user_ids
     assert names[other].tolist() == ["3", "5", "17"] and not {*names[one].tolist()} & {"3", "5", "17"}
     drawn = board_with(tmp_path / "c", TINY)
-    assert not tuning.tuning_board(drawn, PLUGINS, (1,)).stand_in
+    assert not tuning.tuning_board(drawn, PLUGINS, (1,)).stand_in_for
 
 
 def test_a_study_shares_the_boards_trainings_and_nothing_else(tmp_path: Path, shared_cache: Path) -> None:

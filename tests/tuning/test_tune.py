@@ -190,13 +190,23 @@ def test_a_list_is_tuned_on_by_another_list_and_the_board_takes_the_study(tmp_pa
     done = tune(board, board, tmp_path / "cache", "--method", "grad_diff", "--trials", 2)
     assert done.returncode == 0, done.stderr
     study = json.loads((board / "tuning" / "grad_diff.json").read_bytes())
-    assert study["stand_in"] and study["request"]["file"] == "forget.txt"
+    assert "forget.txt: another list stands in for it: 50 forgotten users, " in done.stderr
+    assert study["list_digest"] and study["request"]["file"] == "forget.txt"
     assert [trial["status"] for trial in study["trials"]] == ["ok", "ok"]
-    (board / "board.toml").write_text(text + '\n[[method]]\nname = "grad_diff"\ntuned = "tuning/grad_diff.json"\n')
+    (board / "forget.txt").rename(board / "renamed.txt")
+    text = (
+        text.replace("forget.txt", "renamed.txt")
+        + '\n[[method]]\nname = "grad_diff"\ntuned = "tuning/grad_diff.json"\n'
+    )
+    (board / "board.toml").write_text(text)
     planned = vestige("plan", board, cache=tmp_path / "cache", cwd=tmp_path)
     assert planned.returncode == 0 and "grad_diff" in planned.stdout
-    (board / "other.txt").write_text("3\n")
-    (board / "board.toml").write_text((board / "board.toml").read_text().replace("forget.txt", "other.txt"))
+    with (board / "renamed.txt").open("a") as file:
+        file.write("3\n")
+    refused = vestige("plan", board, cache=tmp_path / "cache", cwd=tmp_path)
+    assert refused.returncode == 2 and len(refused.stderr.strip().splitlines()) == 1
+    assert "renamed.txt: it is not the list that the study of 'grad_diff' was made for" in refused.stderr
+    (board / "board.toml").write_text(text.replace('file = "renamed.txt"', "count = 50"))
     refused = vestige("plan", board, cache=tmp_path / "cache", cwd=tmp_path)
     assert refused.returncode == 2 and "a study with another [request] than the board's" in refused.stderr
 

@@ -38,6 +38,9 @@ Notes = dict[str, str | int | float]
 
 USERS_NAMED, INTERACTIONS_NAMED = "users named by the file", "interactions named by the file"
 NOT_THERE, HELD_OUT = "of them not in the dataset", "of them held out of training"
+COUNTED = ("forgotten users", "affected users", "withdrawn items", "forgotten interactions")
+LISTED = "interactions of the list that it stands in for"
+STANDS_IN = "in a study another list stands in for it, and "
 
 
 class RequestConfig(Config):
@@ -221,7 +224,7 @@ def without_times(source: str) -> InputError:
 
 
 def draw(
-    data: Interactions, request: RequestConfig, holdout: HoldoutConfig, seed: int, stand_in: bool = False
+    data: Interactions, request: RequestConfig, holdout: HoldoutConfig, seed: int, stand_in_for: Iterable[int] = ()
 ) -> Split:
     """R, F and T by seed.
 
@@ -231,10 +234,10 @@ def draw(
     (`exchangeable` is then False). The requests of a stream are drawn as one; `vestige.data.stream.deal` parts them.
 
     Args:
-        stand_in: Of a list, whether another one is forgotten in its place, which is like it and names nobody (of items,
-            nothing) that it names: for each user or item another of nearly the same size, and of single interactions
-            those that stand as far from the end of the other's training. It is for choosing settings, which must not
-            be chosen on what they are judged by.
+        stand_in_for: Seeds of a board whose request is a list; another list is then forgotten in its place, which is
+            like it and has nobody (of items, nothing) of its F and of T on these seeds: for each user or item another
+            of nearly the same size, and of single interactions those that stand as far from the end of the other's
+            training. It is for choosing settings, which must not be chosen on what they are judged by.
 
     Raises:
         InputError: The request is empty, takes more than there is, or names what does not exist.
@@ -242,7 +245,8 @@ def draw(
     part = hold_out(data, holdout)
     rng = seeds.generator(seed, "split")
     draw_kind = {"users": _draw_users, "interactions": _draw_interactions, "items": _draw_items}
-    return draw_kind[request.names](data, part, request, rng, stand_in)
+    spared = tuple(draw(data, request, holdout, other) for other in stand_in_for)
+    return draw_kind[request.names](data, part, request, rng, spared)
 
 
 def training(data: Interactions, split: Split, parts: Iterable[Part]) -> Sequences:
@@ -295,7 +299,11 @@ def popularity_of_taste(data: Interactions, part: npt.NDArray[np.int8]) -> npt.N
 
 
 def _draw_users(
-    data: Interactions, part: npt.NDArray[np.int8], request: RequestConfig, rng: np.random.Generator, stand_in: bool
+    data: Interactions,
+    part: npt.NDArray[np.int8],
+    request: RequestConfig,
+    rng: np.random.Generator,
+    spared: tuple[Split, ...],
 ) -> Split:
     lengths = training_counts(data, part)
     # A user must have a transition (two training interactions) to be asked about.
@@ -307,10 +315,10 @@ def _draw_users(
                 f"{request.file}: forgetting {len(forget)} users takes {2 * len(forget)} (as many again are never "
                 f"trained), and some must be retained, but the dataset has {data.n_users}."
             )
-        too_few = f"{request.file}: too few other users"
-        if stand_in:
-            listed, forget = forget, np.sort(_matched(lengths, able, forget, rng, too_few))
-            able = np.setdiff1d(able, listed)
+        too_few = f"{request.file}: {STANDS_IN if spared else ''}too few other users"
+        if spared:
+            able = np.setdiff1d(able, [user for one in spared for user in (*one.forget_users, *one.unseen_users)])
+            forget = np.sort(_matched(lengths, able, forget, rng, too_few))
         unseen = _matched(lengths, able, forget, rng, too_few)
         return _users_split(data, part, forget, unseen, exchangeable=False)
     n = _count(request, data.n_users, "users is nobody")
@@ -367,13 +375,18 @@ def _users_split(
 
 
 def _draw_interactions(
-    data: Interactions, part: npt.NDArray[np.int8], request: RequestConfig, rng: np.random.Generator, stand_in: bool
+    data: Interactions,
+    part: npt.NDArray[np.int8],
+    request: RequestConfig,
+    rng: np.random.Generator,
+    spared: tuple[Split, ...],
 ) -> Split:
     part = part.copy()
     if request.file is not None:
         listed = listed_events(data, part, request.file, drop=request.missing == "drop")
-        if stand_in:
-            listed = Listed(_events_alike(data, part, listed.events, rng, f"{request.file}: too few other users"), {})
+        if spared:
+            alike = _events_alike(data, part, listed.events, rng, f"{request.file}: {STANDS_IN}")
+            listed = Listed(alike, {LISTED: len(listed.events)})
         forget, unseen = listed.events, _events_before(data, part, listed.events)
         affected = np.unique(data.user[forget])
         part[forget], part[unseen] = Part.FORGET, Part.UNSEEN
@@ -402,7 +415,11 @@ def _draw_interactions(
 
 
 def _draw_items(
-    data: Interactions, part: npt.NDArray[np.int8], request: RequestConfig, rng: np.random.Generator, stand_in: bool
+    data: Interactions,
+    part: npt.NDArray[np.int8],
+    request: RequestConfig,
+    rng: np.random.Generator,
+    spared: tuple[Split, ...],
 ) -> Split:
     trained = part == Part.RETAINED
     counts = np.bincount(data.item[trained], minlength=data.n_items)
@@ -410,10 +427,11 @@ def _draw_items(
     follows = trained & (np.arange(len(data)) > data.offsets[data.user])
     able = np.unique(data.item[follows])
     if request.file is not None:
-        forget, too_few = _listed_items(data, counts, request.file), f"{request.file}: too few other items"
-        if stand_in:
-            named, forget = forget, np.sort(_matched(counts, able, forget, rng, too_few))
-            able = np.setdiff1d(able, named)
+        forget = _listed_items(data, counts, request.file)
+        too_few = f"{request.file}: {STANDS_IN if spared else ''}too few other items"
+        if spared:
+            able = np.setdiff1d(able, [item for one in spared for item in (*one.forget_items, *one.unseen_items)])
+            forget = np.sort(_matched(counts, able, forget, rng, too_few))
         unseen = _matched(counts, able, forget, rng, too_few)
     else:
         n = _count(request, data.n_items, "items is none")
@@ -579,18 +597,23 @@ def _matched(sizes: IntArray, able: IntArray, forget: IntArray, rng: np.random.G
 
 
 def _events_alike(
-    data: Interactions, part: npt.NDArray[np.int8], events: IntArray, rng: np.random.Generator, too_few: str
+    data: Interactions, part: npt.NDArray[np.int8], events: IntArray, rng: np.random.Generator, where: str
 ) -> IntArray:
     """Training events of other users, one a user, with as many after each in training as after the given ones.
 
-    Of a history that is shorter those are left out that nothing would stand before.
+    Of a history that is shorter those are left out that would stand before its beginning. An item that the other had
+    more than once is taken wherever it was trained on, as a list takes it.
     """
     lengths = training_counts(data, part)
     users, row = np.unique(data.user[events], return_inverse=True)
-    others = _matched(lengths, np.flatnonzero(lengths >= 2), users, rng, too_few)
+    others = _matched(lengths, np.flatnonzero(lengths >= 2), users, rng, f"{where}too few other users")
     after = data.offsets[users][row] + lengths[users][row] - events  # 1 for the latest
-    alike = lengths[others][row] - after
-    return np.unique((data.offsets[others][row] + alike)[alike > 0])
+    position = lengths[others][row] - after
+    alike = (data.offsets[others][row] + position)[position >= 0]
+    if not (position > 0).any():
+        raise InputError(f"{where}no other history reaches as far back as what the list names.")
+    had = data.user.astype(np.int64) * data.n_items + data.item
+    return np.flatnonzero(np.isin(had, had[alike]) & (part == Part.RETAINED))
 
 
 @dataclass(frozen=True)

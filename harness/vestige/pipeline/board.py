@@ -202,7 +202,7 @@ class Board:
         name: Of its folder.
         folder: Where `board.toml` lies and `accepted/` may.
         shadow: The recommender with the settings of shadow models.
-        stand_in: Whether another list alike is forgotten in place of the request's, see `vestige.data.request.draw`.
+        stand_in_for: Of a study on a list: the board's own seeds, see `vestige.data.request.draw`.
     """
 
     name: str
@@ -215,7 +215,7 @@ class Board:
     metrics: tuple[Chosen[MetricSpec], ...]
     attacks: tuple[Chosen[AttackSpec], ...]
     shadow: Chosen[RecommenderSpec]
-    stand_in: bool = False
+    stand_in_for: tuple[int, ...] = ()
 
 
 def shipped() -> dict[str, Path]:

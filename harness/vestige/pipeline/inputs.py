@@ -72,26 +72,43 @@ def prepare(board: Board, store: Store, fetch: bool = True, progress: Progress =
         return loaded[0]
 
     out = {}
+    request = board.config.request
+    listed = list_digest(request.file)
+    for method in board.methods:
+        if method.study and method.study.list_digest != listed:
+            raise InputError(
+                f"{request.file}: it is not the list that the study of {method.label!r} was made for; "
+                "run `vestige tune` on this board again."
+            )
     for seed in board.config.seeds:
-        request = board.config.request
         identity = {
             "version": SPLIT_VERSION,
             "data": data_hash,
             "request": request.model_dump(exclude={"file"} if request.file else {"file", "missing"}),
-            "file": _file_digest(request.file),
+            "file": listed,
             "holdout": board.config.holdout.model_dump(),
             "seed": seed,
-            **({"stand_in": True} if board.stand_in else {}),
+            **({"stand_in_for": list(board.stand_in_for)} if board.stand_in_for else {}),
         }
         key = key_of(identity)
 
         def fill(folder: Path, seed: int = seed, request: RequestConfig = request) -> dict[str, Any]:
-            split = draw(data(), request, board.config.holdout, seed, board.stand_in)
+            split = draw(data(), request, board.config.holdout, seed, board.stand_in_for)
             return save_split(folder, deal(split, request.steps, seed) if request.kind == "stream" else split)
 
         artifact, _ = store.make("split", key, fill)
         out[seed] = Inputs(data_hash, key, {"dataset": notes, "request": dict(artifact.meta["notes"])})
     return out
+
+
+def stood_in(board: Board, inputs: Mapping[int, Inputs]) -> str:
+    """What stands in for the list of a board that is tuned on, in one sentence; empty where its request is drawn."""
+    if not board.stand_in_for:
+        return ""
+    notes = next(iter(inputs.values())).notes["request"]
+    counted = [f"{notes[name]:,} {name}" for name in request.COUNTED if name in notes]
+    lost = f" (the list names {notes[request.LISTED]:,})" if request.LISTED in notes else ""
+    return f"{Path(str(board.config.request.file)).name}: another list stands in for it: {', '.join(counted)}{lost}."
 
 
 def left_out(board: Board, inputs: Mapping[int, Inputs]) -> str:
@@ -171,7 +188,8 @@ def save_split(folder: Path, split: Split) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not isinstance(value, np.ndarray)}
 
 
-def _file_digest(file: str | None) -> str | None:
+def list_digest(file: str | None) -> str | None:
+    """Of the lines of a list, wherever it lies; None where there is none."""
     if file is None:
         return None
     return key_of({"lines": read_lines(Path(file))})

@@ -66,7 +66,8 @@ class Study(Base):
     Attributes:
         board: Whose dataset, request, hold-out and recommender they are.
         method, preset: What was tuned; the preset's settings stand under all trials.
-        request, stand_in: The board's request, and whether another list alike stood in for it; files by their names.
+        request: The board's; of a list the file's name.
+        list_digest: Of the list's lines, for which another list stood in; None where the request is drawn.
         seeds: Those of the study; none of the board's is among them.
         budget: Trials that were asked for.
         objective, sampler: What was maximised, and how.
@@ -86,7 +87,7 @@ class Study(Base):
     preset: str | None
     dataset: Described
     request: dict[str, Any]
-    stand_in: bool = False
+    list_digest: str | None = None
     holdout: dict[str, Any]
     recommender: Described
     seeds: tuple[int, ...] = pydantic.Field(min_length=1)
@@ -190,12 +191,13 @@ def defaults(spec: Spec) -> dict[str, Any]:
 
 
 def same_table(study: Mapping[str, Any], table: pydantic.BaseModel) -> bool:
-    """Whether a study's `request` or `holdout` is the board's; of a file it knows the name."""
+    """Whether a study's `request` or `holdout` is the board's, but for where a list lies; see `Study.list_digest`."""
     try:
         own = type(table).model_validate(study)
     except pydantic.ValidationError:
         return False
-    return portable(own.model_dump()) == portable(table.model_dump())
+    one, other = ({**of.model_dump(), "file": bool(getattr(of, "file", None))} for of in (own, table))
+    return one == other
 
 
 def _text(value: Any) -> str:

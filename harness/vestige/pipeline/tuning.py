@@ -17,7 +17,7 @@ from vestige import configs, seeds
 from vestige.data.request import Part
 from vestige.errors import InputError, VestigeError
 from vestige.pipeline.board import Board, Chosen, ChosenMethod
-from vestige.pipeline.inputs import Inputs
+from vestige.pipeline.inputs import Inputs, list_digest
 from vestige.pipeline.jobs import Job, Outcome
 from vestige.pipeline.keys import key_of
 from vestige.pipeline.plan import Cell, Plan, plan
@@ -122,7 +122,7 @@ def tuning_board(board: Board, plugins: Plugins, study_seeds: Sequence[int]) -> 
         methods=(),
         attacks=(),
         metrics=(Chosen(spec, configs.validate(spec.config, {}, METRIC)),),
-        stand_in=board.config.request.file is not None,
+        stand_in_for=board.config.seeds if board.config.request.file is not None else (),
     )
 
 
@@ -315,7 +315,7 @@ def _study(tuned: Tuned, budget: int, sampler: str, trials: tuple[Trial, ...], r
         preset=tuned.preset,
         dataset=_described(board.dataset),
         request=configs.portable(board.config.request.model_dump(mode="json")),
-        stand_in=board.stand_in,
+        list_digest=list_digest(board.config.request.file),
         holdout=board.config.holdout.model_dump(mode="json"),
         recommender=_described(board.recommender),
         seeds=board.config.seeds,

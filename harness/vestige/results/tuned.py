@@ -65,6 +65,7 @@ def about_study(method: ChosenMethod) -> dict[str, Any]:
         "settings": settings,
         "set": [name for name, value in own.items() if value != stood.get(name)],
         "versions": [study.method.version, method.spec.version],
+        **({"stood_in": True} if study.list_digest else {}),
     }
 
 
@@ -90,7 +91,8 @@ def tuned_rows(results: Results) -> tuple[tuple[str, ...], ...]:
             ", ".join(map(str, one["seeds"])),
             settings_text(one["settings"])
             + (f"; set by the board: {', '.join(one['set'])}" if one["set"] else "")
-            + _of_another_version(*one.get("versions", ("", ""))),
+            + _of_another_version(*one.get("versions", ("", "")))
+            + ("; tuned on another list" if one.get("stood_in") else ""),
         )
         for one in results.about.get("tuned", [])
     )
