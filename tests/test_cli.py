@@ -316,19 +316,14 @@ def test_a_broken_method_costs_its_row_and_never_the_board(tmp_path: Path, finis
         assert "Traceback" in trace["traceback"]
     value = pd.read_csv(tmp_path / "out" / "results.csv").set_index(["label", "metric", "view"]).value
     assert value["copies", "hit@10", "forget"] == value["do_nothing", "hit@10", "forget"]
-    # An edit of one method runs it again, and nothing else.
-    (site / "strange_methods.py").write_text(METHODS + "\n# edited\n")
-    planned = vestige(
-        "plan",
-        board,
-        "--method",
-        "copies",
-        "--method",
-        "dual_memory:e1_stable",
-        cache=cache,
-        cwd=tmp_path,
-        python_path=site,
-    )
+    # An edit of one method runs it again, and nothing else; a remark in its source is none.
+    (site / "strange_methods.py").write_text(METHODS + "\n# remarked\n")
+    words = ["plan", board, "--method", "copies", "--method", "dual_memory:e1_stable"]
+    planned = vestige(*words, cache=cache, cwd=tmp_path, python_path=site)
+    rows = {line.split()[0]: line.split()[-2:] for line in planned.stdout.splitlines() if "-s0" in line}
+    assert rows["copies-s0"][-1] == "stored"
+    (site / "strange_methods.py").write_text(METHODS + "\nEDITED = True\n")
+    planned = vestige(*words, cache=cache, cwd=tmp_path, python_path=site)
     rows = {line.split()[0]: line.split()[-2:] for line in planned.stdout.splitlines() if "-s0" in line}
     assert rows["copies-s0"] == ["would", "run"]
     assert rows["finetune-s0"][-1] == "stored"
