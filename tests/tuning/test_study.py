@@ -173,6 +173,12 @@ def test_a_run_on_a_seed_of_the_study_is_refused(tmp_path: Path) -> None:
         board_with(tmp_path / "b", seeds=(1,))
 
 
+def listed(study: dict[str, Any]) -> None:
+    """As if it had been made on a board of a list."""
+    study["request"] = {"file": "forget.txt"}
+    study["list_digest"] = "0" * 64
+
+
 def test_the_tables_say_how_a_row_was_tuned_and_others_say_nothing(tmp_path: Path) -> None:
     (kept,) = about_of(board_with(tmp_path / "c", USING), ())["tuned"]
     assert kept["set"] == []
@@ -193,6 +199,9 @@ def test_the_tables_say_how_a_row_was_tuned_and_others_say_nothing(tmp_path: Pat
     assert cells[7] == "learning_rate 0.0002, beta 3, retain_weight 2, steps 120; set by the board: beta"
     made.about["tuned"] = [{**about["tuned"][0], "versions": ["1", "3"]}]  # type: ignore[index]
     assert "set by the board: beta; tuned as version 1, run as 3" in markdown(made)
+    board_of_list = board_with(tmp_path / "l", USING.replace("count = 8", 'file = "users.txt"'), listed)
+    made.about["tuned"] = about_of(board_of_list, ())["tuned"]  # type: ignore[index]
+    assert "steps 120; tuned on another list |" in markdown(made) and "another list" not in text
     assert text.index("Change against base") < text.index("How rows were tuned") < text.index("How to read this")
     assert "tuned" not in about_of(boards.load("smoke", PLUGINS), ())
     del made.about["tuned"]  # type: ignore[attr-defined]
