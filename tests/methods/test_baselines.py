@@ -24,7 +24,7 @@ from vestige.measuring.ranks import hit_at
 from vestige.methods import Budget, Loads, Task, Unlearned
 from vestige.pipeline.tasks import make_task
 from vestige.progress import silent
-from vestige.recommenders.contract import Catalogue
+from vestige.recommenders.contract import Catalogue, Transitions
 from vestige.recommenders.gradients import fisher, frozen
 from vestige.recommenders.popularity import Popularity
 from vestige.recommenders.popularity_config import PopularityConfig
@@ -511,6 +511,61 @@ def test_it_is_the_term_of_f_that_forgets(world, name: str, without: Mapping[str
     assert ce_of(found.model, task.forget) > ce_of(alone.model, task.forget) + 0.02
 
 
+HOLDS_ON = [
+    ("grad_diff", {}, {"retain_weight": 0.0}),
+    ("npo", {}, {"retain_weight": 0.0}),
+    ("simnpo", {}, {"retain_weight": 0.0}),
+    ("dpo_alternative", {}, {"retain_weight": 0.0}),
+    ("random_label", {}, {"retain_weight": 0.0}),
+    ("pcgrad", {}, {"retain_weight": 0.0}),
+    ("undial", {"beta": 8.0, "retain_weight": 1.0}, {"retain_weight": 0.0}),
+    ("e2urec", {"distil": 0.0}, {"retain_weight": 0.0}),
+    ("e2urec", {"retain_weight": 0.0}, {"distil": 0.0}),
+    ("scrub", {"distil": 0.0}, {"retain_weight": 0.0}),
+    ("scrub", {"retain_weight": 0.0}, {"distil": 0.0}),
+]
+
+
+@pytest.mark.parametrize(("name", "more", "without"), HOLDS_ON)
+def test_it_is_the_term_of_r_that_holds_on(
+    world, name: str, more: Mapping[str, Any], without: Mapping[str, Any]
+) -> None:
+    """All else alike, what is retained becomes less likely where the term of it weighs nothing."""
+    task, found = run(world, name, **more)
+    _, alone = run(world, name, **{**more, **without})
+    kept = retained_queries(task)
+    assert ce_of(alone.model, kept) > ce_of(found.model, kept) + 0.02
+
+
+def of_the_first_step(world) -> tuple[Transitions, Transitions]:
+    """Its batches of F and of R; those before are the ones whose operations are counted."""
+    batches = Batches(world[1], task_of(world), configs.DescentConfig().batch_size)
+    batches.forget(), batches.retain()
+    return batches.forget(), batches.retain()
+
+
+@pytest.mark.parametrize("name", ["grad_diff", "npo", "simnpo", "dpo_alternative", "random_label", "undial"])
+def test_the_term_of_r_is_its_weight_times_a_cross_entropy(world, name: str) -> None:
+    """The first step's loss at θ_o: linear in α, and with the same batches its slope is CE_r, whatever is done on F."""
+    zero, one, three = (
+        run(world, name, steps=1, retain_weight=weight)[1].notes["loss of the last step"] for weight in (0.0, 1.0, 3.0)
+    )
+    assert three - zero == pytest.approx(3 * (one - zero), rel=1e-3)
+    _, kept = of_the_first_step(world)
+    assert one - zero == pytest.approx(float(ce(world[1], kept).detach()), rel=1e-3)
+
+
+@pytest.mark.parametrize(("beta", "margin"), [(0.5, 0.0), (2.0, 0.7)])
+def test_simnpo_has_no_reference(world, beta: float, margin: float) -> None:
+    """At θ_o its loss is −(2/β) log σ(−β log p_o − γ) of what the original says, which NPO's would not depend on."""
+    base, how = world[1], {"steps": 1, "beta": beta, "margin": margin, "retain_weight": 0.0}
+    _, found = run(world, "simnpo", **how)
+    asked, _ = of_the_first_step(world)
+    now = functional.log_softmax(base.logits(asked).detach(), -1)[torch.arange(len(asked)), asked.targets]
+    by_hand = float((-(2 / beta) * functional.logsigmoid(-beta * now - margin)).mean())
+    assert found.notes["loss of the last step"] == pytest.approx(by_hand, rel=1e-4)
+
+
 @pytest.mark.parametrize(("max_steps", "away"), [(2, [1, 3]), (50, [1, 3, 5])])
 def test_scrub_ends_with_repair_whatever_its_settings(world, monkeypatch, max_steps: int, away: list[int]) -> None:
     turns: list[str] = []
@@ -580,6 +635,18 @@ def test_noise_repair_ends_where_training_on_r_ends(world, variant: str) -> None
     assert ce_of(damaged.model, queries) > ce_of(world[1], queries) + 0.2
     assert ce_of(found.model, queries) < ce_of(damaged.model, queries) - 0.2
     assert ce_of(found.model, task.forget) > ce_of(world[1], task.forget)
+
+
+def test_noise_is_in_proportion_to_how_far_a_matrix_spreads(world) -> None:
+    task, _ = run(world, "noise_repair", noise=0.5, steps=1, learning_rate=1e-12)
+    now = dict(task.recommender.module.named_parameters())  # type: ignore[attr-defined]
+    for name, before in world[1].module.named_parameters():
+        by = (now[name] - before).detach()
+        if before.dim() < 2:
+            assert by.abs().max() < 1e-9
+        else:
+            assert float(by.std() / before.detach().std()) == pytest.approx(0.5, rel=0.15)
+            assert abs(float(by.mean() / by.std())) < 0.3
 
 
 def test_reset_draws_the_weights_anew_that_matter_least_to_what_is_retained(world) -> None:
@@ -672,6 +739,28 @@ def test_influence_on_the_items_alone_changes_nothing_else(world) -> None:
         if not torch.equal(now, before[name])
     }
     assert changed == {"items.weight"} and found.trainable_parameters == before["items.weight"].numel()
+
+
+def test_the_step_of_influence_is_scaled_as_it_says(world) -> None:
+    before, moves = dict(world[1].module.named_parameters()), []
+    for scale in (1.0, 3.0):
+        task, found = run(world, "influence", scale=scale)
+        named = task.recommender.module.named_parameters()  # type: ignore[attr-defined]
+        moves.append(torch.cat([(now - before[name]).detach().flatten() for name, now in named]))
+        assert found.notes["length of the step"] == pytest.approx(float(moves[-1].norm()), rel=1e-3)
+    assert torch.allclose(moves[1], 3 * moves[0], atol=1e-5)
+
+
+def test_what_e2urec_adds_is_of_low_rank_and_leaves_the_items_alone(world) -> None:
+    task, _ = run(world, "e2urec", rank=2)
+    now, changed = dict(task.recommender.module.named_parameters()), set()  # type: ignore[attr-defined]
+    for name, before in world[1].module.named_parameters():
+        by = (now[name] - before).detach()
+        if by.abs().max() > 0:
+            changed.add(name)
+            sizes = torch.linalg.svdvals(by)
+            assert before.dim() == 2 and sizes[1] > 1e-4 * sizes[0] > 100 * sizes[2]
+    assert changed == {f"blocks.0.{layer}.weight" for layer in ("mix", "out", "feed.0", "feed.2")}
 
 
 def test_e2urec_hands_back_a_plain_model(world) -> None:

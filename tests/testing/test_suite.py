@@ -26,6 +26,7 @@ from vestige.specs import (
 )
 from vestige.testing import Check, Fault, checks, tiny_task, validate, world
 from vestige.testing.suite import KINDS
+from vestige_methods.dual_memory.config import PRESETS
 
 CHEAP: Mapping[str, Mapping[str, Any]] = {
     "dual_memory": {"epochs": 2, "router_epochs": 5, "batch_size": 64},
@@ -34,6 +35,14 @@ CHEAP: Mapping[str, Mapping[str, Any]] = {
     "ssd": {"transitions": 60},
     "t5": {"d_model": 16, "d_ff": 32, "layers": 1, "heads": 2, "passes": 3},
 }
+
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "dual_memory": PRESETS["distilled"],
+    "influence": {"layers": "items"},
+    "noise_repair": {"variant": "reset"},
+    "sisa": {"partition": "balanced", "aggregation": "attention"},
+}
+"""Settings that choose another way through a method than its defaults do."""
 
 FEW = 12
 """Optimizer steps: the contract does not ask how well a method forgets, so it need not forget for long."""
@@ -54,8 +63,10 @@ def built_in() -> list[Any]:
     for found in plugins.load().found:
         if found.spec.kind not in KINDS or found.spec.name in ELSEWHERE or found.distribution != "vestige":
             continue
-        for check in checks(found.spec, settings=cheap(found.spec)):
-            out.append(pytest.param(check, id=f"{found.spec.kind} {found.spec.name}: {check}"))
+        ways = [({}, "")] + ([(VARIANTS[found.spec.name], ", varied")] if found.spec.name in VARIANTS else [])
+        for more, told in ways:
+            for check in checks(found.spec, settings={**more, **cheap(found.spec)}):
+                out.append(pytest.param(check, id=f"{found.spec.kind} {found.spec.name}{told}: {check}"))
     return out
 
 
