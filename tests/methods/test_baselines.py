@@ -580,7 +580,8 @@ def test_scrub_ends_with_repair_whatever_its_settings(world, monkeypatch, max_st
 
     monkeypatch.setattr(scrub, "kl", divergence)
     monkeypatch.setattr(scrub, "cross_entropy", fidelity)
-    method("scrub", steps=11, max_steps=max_steps).unlearn(task_of(world))
+    found = method("scrub", steps=11, max_steps=max_steps).unlearn(task_of(world))
+    assert found.notes["max steps"] == len(away)
     assert len(turns) == 12  # the first is the one whose operations are counted
     assert [turn for turn in range(1, 12) if turns[turn] == "max"] == away
 
@@ -625,6 +626,10 @@ def test_ssd_only_dampens(world) -> None:
         assert (now.abs() <= before[name].abs() + 1e-7).all() and (now * before[name] >= 0).all()
         changed += int((now != before[name]).sum())
     assert 0 < found.notes["share of weights dampened"] < 0.6 and changed > 0
+    # λ = 3 leaves alone what is not three times as important to F, however low α is.
+    low = run(world, "ssd", alpha=0.1, dampening=3.0)[1].notes["share of weights dampened"]
+    high = run(world, "ssd", alpha=3.0, dampening=3.0)[1].notes["share of weights dampened"]
+    assert low == pytest.approx(high, abs=1e-3)
 
 
 @pytest.mark.parametrize("variant", ["noise", "reset"])
@@ -761,6 +766,16 @@ def test_what_e2urec_adds_is_of_low_rank_and_leaves_the_items_alone(world) -> No
             sizes = torch.linalg.svdvals(by)
             assert before.dim() == 2 and sizes[1] > 1e-4 * sizes[0] > 100 * sizes[2]
     assert changed == {f"blocks.0.{layer}.weight" for layer in ("mix", "out", "feed.0", "feed.2")}
+
+
+def test_influence_on_the_items_leaves_positions_alone(world) -> None:
+    """A window of as many positions as there are items does not make positions items."""
+    split, _ = world
+    config = TINY.model_copy(update={"window": len(CATALOGUE) + 10, "passes": 2})
+    base = SASRec(config, CATALOGUE)
+    base.fit(training(DATA, split, [Part.RETAINED, Part.FORGET]), 0, silent)
+    found = method("influence", layers="items").unlearn(task_of(world, copy.deepcopy(base)))
+    assert found.trainable_parameters == base.module.items.weight.numel()
 
 
 def test_e2urec_hands_back_a_plain_model(world) -> None:

@@ -74,9 +74,9 @@ class BadTeacherConfig(DescentConfig):
 
 
 class ScrubConfig(DescentConfig):
-    """`max_steps`: of `steps`, so many begin with a step that drives the model away on F.
+    """`max_steps`: so many of `steps` drive the model away on F, a quarter of all at most.
 
-    These stand in the first half of all steps, so that the other half repairs.
+    They stand by turns in the first half of all steps, so that the other half repairs.
 
     `distil`: weight of the divergence from the original on R, beside `retain_weight` of the cross-entropy.
     """
@@ -112,8 +112,8 @@ class SSDConfig(Config):
 
 
 class NoiseRepairConfig(DescentConfig):
-    """`variant`: `noise` adds noise of `noise` times each matrix's standard deviation to it; `reset` draws the `share`
-    of weights that matter least to what is retained anew. Then both repair on R for `steps`."""
+    """`variant`: `noise` adds noise of `noise` times each matrix's standard deviation to it; `reset` lets the `share`
+    of weights that matter least to what is retained begin again from θ_0. Then both repair on R for `steps`."""
 
     variant: Literal["noise", "reset"] = "noise"
     noise: float = pydantic.Field(0.3, ge=0)

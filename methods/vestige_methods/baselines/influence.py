@@ -14,13 +14,14 @@ via Hessian-free Optimization", ICML 2010).
 
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
-from vestige.data.sequences import IntArray
+from vestige.data.sequences import IntArray, sequences
 from vestige.errors import InputError
 from vestige.methods import Task, Unlearned
 from vestige.recommenders.contract import Differentiable, Transitions
@@ -65,14 +66,14 @@ class Influence:
         return Unlearned(task.recommender, numbers(weights), notes, sum(each.total.count for each in counts), uncounted)
 
     def _weights(self, model: Differentiable, task: Task) -> Vector:
-        """All weights, or the embeddings with a row for each item; weights that are shared count once."""
+        """All weights, or the embeddings that items are read from; weights that are shared count once."""
         if self.config.layers == "all":
             return [p for p in model.module.parameters() if p.requires_grad]
-        tables = [m.weight for m in model.module.modules() if isinstance(m, torch.nn.Embedding)]
-        items = {id(table): table for table in tables if len(table) >= len(task.catalogue)}
+        one, other = (_read(model.module, task, item) for item in (0, len(task.catalogue) - 1))
+        items: Vector = [table for table, rows in one.items() if not torch.equal(rows, other[table])]
         if not items:
-            raise InputError("layers = 'items': this recommender has no embedding with a row for each item; use 'all'.")
-        return list(items.values())
+            raise InputError("layers = 'items': this recommender reads items from no embedding; use 'all'.")
+        return items
 
     def _solve(
         self, model: Differentiable, task: Task, weights: Vector, slopes: CountsSome, products: CountsSome
@@ -109,6 +110,23 @@ class Influence:
                 if g is not None:
                     sum_.add_(g)
         return total
+
+
+def _read(module: torch.nn.Module, task: Task, item: int) -> dict[torch.nn.Parameter, torch.Tensor]:
+    """Which rows of each embedding are read where a history holds this item alone."""
+    rows: dict[torch.nn.Parameter, list[torch.Tensor]] = {}
+
+    def told(table: torch.nn.Embedding, asked: tuple[torch.Tensor, ...]) -> None:
+        rows.setdefault(cast(torch.nn.Parameter, table.weight), []).append(asked[0].flatten())
+
+    tables = [m for m in module.modules() if isinstance(m, torch.nn.Embedding)]
+    hooks = [table.register_forward_pre_hook(told) for table in tables]
+    try:
+        task.recommender.score(sequences([[item]]))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {table: torch.cat(found) for table, found in rows.items()}
 
 
 def conjugate_gradients(

@@ -1,13 +1,13 @@
 """noise_repair: damages the weights, and repairs them on what is retained.
 
     noise:   θ ← θ + σ·std(W)·ε in every matrix W, ε ~ N(0, 1)
-    reset:   the share of weights with the smallest |∂CE_r/∂θ| is drawn anew
+    reset:   the share of weights with the smallest |∂CE_r/∂θ| begins again from θ_0
     then     minimise CE_r
 
 After the entries SEIF (noise) and Kookmin (reset) of the NeurIPS 2023 competition, as told by Triantafillou et al.,
 "Are We Making Progress in Unlearning?", arXiv 2406.09073; which weights are reset hangs on R alone here. Neither
-variant looks at F: what is not rehearsed is to be forgotten. Where the recommender starts from a checkpoint, what is
-drawn anew is as it was there.
+variant looks at F: what is not rehearsed is to be forgotten. θ_0 are the first weights, those of the checkpoint where
+the recommender starts from one, the same on every seed.
 """
 
 from functools import partial

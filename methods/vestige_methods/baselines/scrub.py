@@ -27,11 +27,13 @@ class Scrub:
         model, c = differentiable(task, "scrub"), self.config
         original = frozen(model)
         counting = 0  # the first call is the one that counts what a step takes, so that step 1 is a max step
+        notes = {"max steps": 0.0}
 
         def loss(forget: Transitions, retain: Transitions) -> torch.Tensor:
             nonlocal counting
             turn, counting = counting, counting + 1
             if turn % 2 and turn < 2 * c.max_steps and turn <= c.steps / 2:
+                notes["max steps"] += 1
                 with torch.no_grad():
                     wanted = original.logits(forget)
                 return -kl(wanted, model.logits(forget))
@@ -40,4 +42,4 @@ class Scrub:
             now = model.logits(retain)
             return c.distil * kl(wanted, now) + c.retain_weight * cross_entropy(now, retain.targets)
 
-        return descend(task, model, c, loss)
+        return descend(task, model, c, loss, notes=notes)

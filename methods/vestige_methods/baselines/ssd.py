@@ -46,7 +46,7 @@ class SSD:
                     chosen = of_forget[name] > self.config.alpha * of_all[name]
                     ratio = self.config.dampening * of_all[name] / of_forget[name].clamp_min(1e-30)
                     weight[chosen] *= ratio.clamp_max(1.0)[chosen]
-                    dampened += int(chosen.sum())
+                    dampened += int((chosen & (ratio < 1.0)).sum())
         numbers = sum(p.numel() for p in model.module.parameters())
         return Unlearned(
             task.recommender,
