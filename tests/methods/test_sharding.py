@@ -339,10 +339,11 @@ def who(shard: int) -> int:
     return int(found.users[found.shards == shard][0])
 
 
+@pytest.mark.parametrize("recommender", ["t5", "sasrec"])
 @pytest.mark.parametrize("shard", [1, BACKBONE])
-def test_what_adapters_forgot_was_never_there(shard: int, tmp_path: Path) -> None:
+def test_what_adapters_forgot_was_never_there(shard: int, recommender: str, tmp_path: Path) -> None:
     data, split = planted(forgotten=who(shard))
-    case = Case(adapters(), maker_of("t5"), data, split)
+    case = Case(adapters(), maker_of(recommender), data, split)
     base = case.base()
     before = saved(base, tmp_path / "base")
     found = case.forget(base)
@@ -364,9 +365,9 @@ def test_what_adapters_forgot_was_never_there(shard: int, tmp_path: Path) -> Non
     assert again.score(asked) == pytest.approx(found.model.score(asked), abs=1e-5)
 
 
-@pytest.fixture(scope="module")
-def carried() -> tuple[AdapterEnsemble, Sequences]:
-    case = Case(adapters(temperature=0.3), maker_of("t5", score_batch_size=4), *planted())
+@pytest.fixture(scope="module", params=["t5", "sasrec"])
+def carried(request: pytest.FixtureRequest) -> tuple[AdapterEnsemble, Sequences]:
+    case = Case(adapters(temperature=0.3), maker_of(request.param, score_batch_size=4), *planted())
     model = case.base()
     assert isinstance(model, AdapterEnsemble)
     torch.manual_seed(0)
@@ -387,9 +388,9 @@ def test_each_history_is_answered_by_its_own_sum_of_adapters(carried: tuple[Adap
         merged: Any = copy.deepcopy(model.state.mixed)
         merged.add_weighted_adapter(list(model.names.values()), attention[row].tolist(), "sum", "cat")
         merged.set_adapter("sum")
-        t5 = copy.copy(model.state.backbone)
-        t5.module = merged.base_model.model
-        assert t5.score(alone)[0] == pytest.approx(scores[row], abs=1e-4)
+        summed = copy.copy(model.state.backbone)
+        summed.module = merged.base_model.model
+        assert summed.score(alone)[0] == pytest.approx(scores[row], abs=1e-4)
         assert np.abs(model.state.backbone.score(alone)[0] - scores[row]).max() > 1e-2
 
 
@@ -418,14 +419,38 @@ def test_attackers_reach_backbone_and_adapters(carried: tuple[AdapterEnsemble, S
     model.module.requires_grad_(True)
     model.loss(asked, np.random.default_rng(0)).backward()
     reached = {name for name, p in model.module.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
-    assert any("shared" in name for name in reached)
+    assert any(item_table in name for name in reached for item_table in ("shared", "items"))
     assert all(any(f"lora_A.{name}." in found for found in reached) for name in model.names.values())
     model.module.zero_grad()
 
 
-def test_training_on_moves_the_adapters_of_those_users_and_nothing_else() -> None:
+def test_adapters_are_on_every_linear_layer_but_the_output_head(carried: tuple[AdapterEnsemble, Sequences]) -> None:
+    model, _ = carried
+    plain = model.state.backbone.module
+    linear = {name for name, layer in plain.named_modules() if type(layer) is torch.nn.Linear} - {"lm_head"}
+    adapted = {name.partition(".lora_A.")[0] for name in model.module.state_dict() if ".lora_A.shard_1." in name}
+    assert linear and {name.removeprefix("base_model.model.") for name in adapted} == linear
+
+
+def test_where_answers_are_mixed_each_adapter_has_a_loss_of_its_own(carried: tuple[AdapterEnsemble, Sequences]) -> None:
+    model, asked = carried
+    other = copy.copy(model)
+    other.config = model.config.model_copy(update={"mixing": "answers"})
+    rng = np.random.default_rng(0)
+    expected = []
+    for place in range(2):
+        with model._mixed(one_hot(place, 2)):
+            expected.append(float(model._answering.loss(asked, rng).detach()))
+    found = float(other.loss(asked, np.random.default_rng(0)).detach())
+    assert found == pytest.approx(np.mean(expected), rel=1e-5)
+    mixed = float(model.loss(asked, np.random.default_rng(0)).detach())
+    assert abs(found - mixed) > 1e-3
+
+
+@pytest.mark.parametrize("recommender", ["t5", "sasrec"])
+def test_training_on_moves_the_adapters_of_those_users_and_nothing_else(recommender: str) -> None:
     data, split = planted()
-    case = Case(adapters(), maker_of("t5"), data, split)
+    case = Case(adapters(), maker_of(recommender), data, split)
     model = case.base()
     assert isinstance(model, AdapterEnsemble)
     before = {name: p.detach().clone() for name, p in model.module.named_parameters()}
@@ -463,8 +488,8 @@ def test_adapters_of_a_checkpoint_leave_it_alone(tmp_path: Path) -> None:
 
 
 def test_what_adapters_cannot_do_is_said_in_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="needs the recommender 't5'"):
-        adapters().recommender(maker_of("sasrec"))
+    with pytest.raises(InputError, match="needs the recommender 't5' or 'sasrec'"):
+        adapters().recommender(maker_of("popularity"))
     with pytest.raises(InputError, match="set mixing = 'answers'"):
         adapters().recommender(maker_of("t5", items="sequential"))
     adapters(mixing="answers").recommender(maker_of("t5", items="sequential"))

@@ -15,6 +15,7 @@ here, so it rests on similarity alone. `mixing = "answers"` mixes the adapters' 
 
 import copy
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from vestige.errors import InputError
 from vestige.methods import Maker, Task, Unlearned
 from vestige.progress import Progress
 from vestige.recommenders.contract import FitReport, FloatArray, Recommender
+from vestige.recommenders.sasrec import SASRec
 from vestige.recommenders.t5 import T5Recommender
 from vestige.recommenders.t5_config import SCRATCH
 from vestige_methods.sharding.affinity import Affinity, Floats, mixture
@@ -41,8 +43,9 @@ from vestige_methods.sharding.partition import BACKBONE, Partition, divide, move
 
 ABOUT, SHARDS, WHOLE, ADAPTERS = "adapter_shards.json", "shards.safetensors", "backbone", "adapters"
 
-LINEAR = r".*\.(q|k|v|o|wi|wi_0|wi_1|wo)"
-"""T5's linear layers, the output head left out."""
+Backbone = T5Recommender | SASRec
+"""What carries adapters here. Their layers are given [rows, positions, features], so every row of a batch can have a
+mixture of its own."""
 
 Weights = Mapping[str, torch.Tensor]
 """Of one adapter, by name."""
@@ -58,7 +61,7 @@ class AdapterShards:
         """An untrained backbone without adapters.
 
         Raises:
-            InputError: The board's recommender is not T5, or is one whose items adapters alone cannot learn.
+            InputError: The board's recommender is neither T5 nor SASRec, or adapters alone cannot learn its items.
         """
         return AdapterEnsemble(self.config, maker)
 
@@ -101,7 +104,7 @@ class State:
         seed: Of all of it; an adapter's own follows from it and the shard's number.
         partition: Who is in which shard, or in the backbone.
         shards: Those that have a user, ascending.
-        backbone: The T5 below all adapters.
+        backbone: What is below all adapters.
         mixed: A twin of it that carries all adapters.
         affinity: To `shards`, in this order.
     """
@@ -109,7 +112,7 @@ class State:
     seed: int
     partition: Partition
     shards: tuple[int, ...]
-    backbone: T5Recommender
+    backbone: Backbone
     mixed: PeftModel
     affinity: Affinity
 
@@ -121,15 +124,16 @@ class AdapterEnsemble:
 
     def __init__(self, config: AdapterShardsConfig, maker: Maker) -> None:
         backbone = maker.fresh()
-        if not isinstance(backbone, T5Recommender):
-            raise InputError("adapter_shards needs the recommender 't5': its shards are adapters of T5's layers.")
-        self.pretrained = backbone.config.init != SCRATCH
-        if self.pretrained and len(backbone.vocabulary.added):
+        if not isinstance(backbone, Backbone):
+            raise InputError("adapter_shards needs the recommender 't5' or 'sasrec', whose layers its adapters fit.")
+        t5 = backbone if isinstance(backbone, T5Recommender) else None
+        self.pretrained = t5 is not None and t5.config.init != SCRATCH
+        if t5 and self.pretrained and len(t5.vocabulary.added):
             raise InputError(
                 "adapter_shards trains adapters alone, and this checkpoint has no tokens for the items: start from one "
                 "that knows them, spell items with its own words (items = an index file), or start from scratch."
             )
-        if config.mixing == "parameters" and not backbone.codes.single:
+        if t5 and config.mixing == "parameters" and not t5.codes.single:
             raise InputError("adapter_shards needs one token an item to mix parameters; set mixing = 'answers'.")
         self.config, self.maker, self._blank = config, maker, backbone
         self._state: State | None = None
@@ -183,7 +187,7 @@ class AdapterEnsemble:
         sequences: Sequences,
         partition: Partition,
         seed: int,
-        backbone: T5Recommender | None,
+        backbone: Backbone | None,
         kept: Mapping[int, Weights],
         progress: Progress,
     ) -> FitReport:
@@ -210,7 +214,7 @@ class AdapterEnsemble:
         self._state = State(seed, partition, tuple(shards), backbone, mixed, affinity)
         return summed(reports)
 
-    def _train_backbone(self, rows: Sequences, seed: int, progress: Progress) -> tuple[T5Recommender, list[FitReport]]:
+    def _train_backbone(self, rows: Sequences, seed: int, progress: Progress) -> tuple[Backbone, list[FitReport]]:
         if self.pretrained:
             return self._blank, []
         if not len(rows):
@@ -219,36 +223,37 @@ class AdapterEnsemble:
         return backbone, [backbone.fit(rows, seeds.derive(seed, "backbone"), part(progress, 0, 2, "backbone: "))]
 
     def _train_adapter(
-        self, backbone: T5Recommender, rows: Sequences, k: int, seed: int, progress: Progress
+        self, backbone: Backbone, rows: Sequences, k: int, seed: int, progress: Progress
     ) -> tuple[Weights, FitReport]:
         torch.manual_seed(seed)  # the adapter's first weights
         name = name_of(k)
-        carrying = get_peft_model(copy.deepcopy(backbone.module), self._lora(), adapter_name=name)
+        carrying = get_peft_model(copy.deepcopy(backbone.module), self._lora(backbone), adapter_name=name)
         learner = _answering(backbone, carrying)
         passes = self.config.passes or backbone.config.passes
         report = learner.train_on(rows, passes, seed, progress, self.config.learning_rate)
         return _weights(carrying, name), report
 
-    def _carrying(self, backbone: T5Recommender, weights: Mapping[int, Weights]) -> PeftModel:
+    def _carrying(self, backbone: Backbone, weights: Mapping[int, Weights]) -> PeftModel:
         """A twin of the backbone with these adapters, all of them active."""
         first, *others = weights
-        carrying = get_peft_model(copy.deepcopy(backbone.module), self._lora(), adapter_name=name_of(first))
+        lora = self._lora(backbone)
+        carrying = get_peft_model(copy.deepcopy(backbone.module), lora, adapter_name=name_of(first))
         for k in others:
-            carrying.add_adapter(name_of(k), self._lora())
+            carrying.add_adapter(name_of(k), lora)
         for k, known in weights.items():
             set_peft_model_state_dict(carrying, dict(known), adapter_name=name_of(k))
         return _all_active(carrying, [name_of(k) for k in weights])
 
-    def _fresh(self) -> T5Recommender:
+    def _fresh(self) -> Backbone:
         model = self.maker.fresh()
-        assert isinstance(model, T5Recommender)
+        assert isinstance(model, Backbone)
         if self.config.passes is not None:
             model.config = model.config.model_copy(update={"passes": self.config.passes})
         return model
 
-    def _lora(self) -> LoraConfig:
-        c = self.config
-        return LoraConfig(r=c.rank, lora_alpha=c.lora_alpha, lora_dropout=0.0, target_modules=LINEAR)  # type: ignore[arg-type]
+    def _lora(self, backbone: Backbone) -> LoraConfig:
+        c, layers = self.config, "|".join(map(re.escape, linear_layers(backbone.module)))
+        return LoraConfig(r=c.rank, lora_alpha=c.lora_alpha, lora_dropout=0.0, target_modules=layers)  # type: ignore[arg-type]
 
     # -- answering --------------------------------------------------------------------------------------------
 
@@ -292,9 +297,12 @@ class AdapterEnsemble:
         return (self.state.mixed,)
 
     def loss(self, sequences: Sequences, rng: np.random.Generator) -> torch.Tensor:
-        """The training loss of the mixture that answers each sequence; its gradient reaches every adapter."""
+        """The training loss of the mixture that answers each sequence; its gradient reaches every adapter.
+
+        Where answers are mixed, the mean of the adapters' losses, each alone.
+        """
         answering = self._answering
-        if answering.codes.single:
+        if self.config.mixing == "parameters":
             with self._mixed(self.weights(sequences)):
                 return answering.loss(sequences, rng)
         losses = []
@@ -344,7 +352,7 @@ class AdapterEnsemble:
         about = read_about(folder, ABOUT, "adapter_shards")
         partition, affinity = load_sharding(folder / SHARDS)
         backbone = self.maker.load(folder / WHOLE)
-        assert isinstance(backbone, T5Recommender)
+        assert isinstance(backbone, Backbone)
         shards = [int(k) for k in about["shards"]]
         first, *others = (name_of(k) for k in shards)
         twin = copy.deepcopy(backbone.module)
@@ -360,7 +368,7 @@ class AdapterEnsemble:
     # -- inside -----------------------------------------------------------------------------------------------
 
     @property
-    def _answering(self) -> T5Recommender:
+    def _answering(self) -> Backbone:
         return _answering(self.state.backbone, self.state.mixed)
 
     @contextmanager
@@ -389,6 +397,11 @@ def name_of(shard: int) -> str:
     return f"shard_{shard}"
 
 
+def linear_layers(module: torch.nn.Module) -> list[str]:
+    """Names of those that adapters are put on: all but T5's output head."""
+    return [name for name, m in module.named_modules() if isinstance(m, torch.nn.Linear) and name != "lm_head"]
+
+
 def one_hot(place: int, shards: int) -> Floats:
     """float64 [1, shards]: all weight on one."""
     return np.eye(shards)[[place]]
@@ -405,7 +418,7 @@ def _all_active(carrying: Any, names: list[str]) -> PeftModel:
     return model
 
 
-def _answering(backbone: T5Recommender, carrying: Any) -> T5Recommender:
+def _answering(backbone: Backbone, carrying: Any) -> Backbone:
     """A recommender like the backbone, whose module carries adapters."""
     out = copy.copy(backbone)
     out.module = carrying.base_model.model

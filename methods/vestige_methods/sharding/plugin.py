@@ -23,7 +23,7 @@ def vestige_methods() -> list[MethodSpec]:
         MethodSpec(
             name="adapter_shards",
             version="1",
-            summary="A LoRA adapter a shard of users, on a common T5; retrains those of the forgotten.",
+            summary="A LoRA adapter a shard of users, on a common model; retrains those of the forgotten.",
             factory="vestige_methods.sharding.adapter_shards:AdapterShards",
             config=AdapterShardsConfig,
             own_base=True,
