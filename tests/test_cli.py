@@ -418,6 +418,22 @@ def test_results_of_the_board_as_it_was_are_not_accepted(
     assert [file.name for file in place.iterdir()] == ["board.toml"]
 
 
+def test_rows_that_are_named_are_those_of_the_whole_board(finished: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    board, out, cache = finished
+    done = run(board, tmp_path / "out", cache, "--only", "dual_memory:published")
+    assert done.returncode == 0 and "nothing to run" in done.stderr, done.stderr
+    here, there = tmp_path / "out" / "records", out / "records"
+    found = {file.name for file in here.iterdir()}
+    left_out = {"finetune-s0.json", "finetune-s0.run.json"}
+    assert found == {file.name for file in there.iterdir()} - left_out
+    assert all((here / name).read_bytes() == (there / name).read_bytes() for name in found)
+    assert "finetune" not in (tmp_path / "out" / "leaderboard.md").read_text()
+    refused = vestige("accept", board, "--out", tmp_path / "out", cache=cache, cwd=tmp_path)
+    assert refused.returncode == 2 and "row 'finetune' (it is missing" in refused.stderr, refused.stderr
+    wrong = vestige("plan", board, "--only", "dual_memori", cache=cache, cwd=tmp_path)
+    assert wrong.returncode == 2 and "did you mean 'dual_memory (published)'" in wrong.stderr, wrong.stderr
+
+
 def test_an_edited_value_is_not_accepted(finished: tuple[Path, Path, Path], tmp_path: Path) -> None:
     board, out, cache = finished
     place, copy = tmp_path / board.name, tmp_path / "out"

@@ -132,6 +132,7 @@ def make_plan(
     board: str,
     *,
     methods: Sequence[str] = (),
+    only: Sequence[str] = (),
     seeds: Sequence[int] | None = None,
     fetch: bool = True,
     strict_plugins: bool = False,
@@ -144,7 +145,7 @@ def make_plan(
     """
     source_digest.cache_clear()  # a plugin may have been edited since the last board of this process
     plugins = plugins_module.load(strict_plugins)
-    loaded = board_module.load(board, plugins, tuple(methods), tuple(seeds) if seeds else None)
+    loaded = board_module.load(board, plugins, tuple(methods), tuple(seeds) if seeds else None, only=tuple(only))
     store = open_store(report)
     inputs = prepare(loaded, store, fetch)
     dropped = left_out(loaded, inputs)
@@ -158,6 +159,7 @@ def run(
     *,
     out: str | Path | None = None,
     methods: Sequence[str] = (),
+    only: Sequence[str] = (),
     seeds: Sequence[int] | None = None,
     workers: int = 1,
     executor: str = "local",
@@ -173,6 +175,8 @@ def run(
         board: A folder with a `board.toml`, or the name of a board that ships.
         out: Where results go; `vestige-out/<board>` unless given.
         methods: `NAME` or `NAME:preset`, run beside the board's own.
+        only: Labels, `NAME` or `NAME:preset` of the board's own rows; no others of them are run, but base, gold and
+            the controls.
         seeds: Instead of the board's own.
         workers: How many jobs run at once; it changes no result.
         executor: Where jobs run.
@@ -190,7 +194,7 @@ def run(
         StoreError: The store cannot be written.
     """
     told = report or Silent()
-    planned = make_plan(board, methods=methods, seeds=seeds, strict_plugins=strict_plugins, report=told)
+    planned = make_plan(board, methods=methods, only=only, seeds=seeds, strict_plugins=strict_plugins, report=told)
     for name in dict.fromkeys(observers):
         planned.plugins.switch_on(name)
     folder = Path(out) if out is not None else Path("vestige-out") / planned.board.name

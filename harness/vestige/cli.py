@@ -39,6 +39,16 @@ OutOption = Annotated[
 MethodOption = Annotated[
     list[str] | None, typer.Option("--method", help="NAME or NAME:preset, run beside the board's own; repeatable.")
 ]
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="ROW",
+        help="Of the board's own rows this one, by its label, NAME or NAME:preset; repeatable. Base, gold and the "
+        "controls always run.",
+        show_default=False,
+    ),
+]
 SeedOption = Annotated[list[int] | None, typer.Option("--seed", help="Instead of the board's seeds; repeatable.")]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Jobs that run at once; changes no result.")]
 ExecutorOption = Annotated[str, typer.Option(help="Where jobs run.")]
@@ -67,6 +77,7 @@ def _options(
 def run(
     board: BoardArgument,
     method: MethodOption = None,
+    only: OnlyOption = None,
     seed: SeedOption = None,
     out: OutOption = None,
     workers: WorkersOption = 1,
@@ -97,6 +108,7 @@ def run(
             board,
             out=out,
             methods=method or (),
+            only=only or (),
             seeds=seed,
             workers=workers,
             executor=executor,
@@ -127,6 +139,7 @@ def run(
 def plan(
     board: BoardArgument,
     method: MethodOption = None,
+    only: OnlyOption = None,
     seed: SeedOption = None,
     strict_plugins: StrictOption = False,
 ) -> None:
@@ -137,7 +150,13 @@ def plan(
 
     told = Lines()
     planned = api.make_plan(
-        board, methods=method or (), seeds=seed, fetch=False, strict_plugins=strict_plugins, report=told
+        board,
+        methods=method or (),
+        only=only or (),
+        seeds=seed,
+        fetch=False,
+        strict_plugins=strict_plugins,
+        report=told,
     )
     missing = {job.id for job in planned.plan.missing(planned.store)}
     rows = [

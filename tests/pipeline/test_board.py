@@ -142,6 +142,53 @@ def test_an_added_method_joins_the_board(tmp_path: Path) -> None:
         load(tmp_path / "b", TINY, extra_methods=("finetune",))
 
 
+MORE = """
+[[method]]
+name = "dual_memory"
+preset = "published"
+
+[[method]]
+name = "dual_memory"
+preset = "distilled"
+
+[[method]]
+name = "finetune"
+label = "a little"
+share = 0.1
+"""
+
+
+@pytest.mark.parametrize(
+    ("only", "kept"),
+    [
+        (("dual_memory",), ["dual_memory (published)", "dual_memory (distilled)"]),
+        (("dual_memory:distilled",), ["dual_memory (distilled)"]),
+        (("dual_memory (published)",), ["dual_memory (published)"]),
+        (("a little",), ["a little"]),
+        (("finetune",), ["finetune", "a little"]),
+        (("a little", "dual_memory:distilled"), ["dual_memory (distilled)", "a little"]),
+        (("retrain",), []),
+    ],
+)
+def test_of_a_boards_rows_those_that_are_named_are_run(only: tuple[str, ...], kept: list[str], tmp_path: Path) -> None:
+    text = (
+        'remarks = ["of all rows"]\n' + TINY.replace("controls = false", "") + MORE + '\n[[method]]\nname = "retrain"\n'
+    )
+    whole, some = load(tmp_path / "b", text), load(tmp_path / "b", text, only=only)
+    other = {"finetune", "dual_memory (published)", "dual_memory (distilled)", "a little"} - {*kept}
+    assert [m for m in some.methods if m.label in kept] == [m for m in whole.methods if m.label in kept]
+    assert [m.label for m in some.methods] == [m.label for m in whole.methods if m.label not in other]
+    assert {"do_nothing", "retrain", "untrained"} <= {m.label for m in some.methods}
+    assert whole.config.remarks and not some.config.remarks
+
+
+def test_a_row_that_is_not_there_is_named_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--only: unknown row 'finetun'; did you mean 'finetune'"):
+        load(tmp_path / "b", TINY, only=("finetun",))
+    board = load(tmp_path / "b", TINY + MORE, extra_methods=("npo",), only=("a little",))
+    assert [m.label for m in board.methods if not m.spec.control] == ["do_nothing", "retrain", "a little", "npo"]
+
+
 def test_rows_whose_files_would_be_one_are_refused(tmp_path: Path) -> None:
     text = TINY + '\n[[method]]\nname = "dual_memory"\nlabel = "dual memory (published)"\n'
     with pytest.raises(InputError, match="is taken"):

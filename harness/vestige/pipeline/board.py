@@ -267,6 +267,7 @@ def load(
     extra_methods: tuple[str, ...] = (),
     seeds: tuple[int, ...] | None = None,
     tuned: bool = True,
+    only: tuple[str, ...] = (),
 ) -> Board:
     """Reads and checks a board.
 
@@ -276,6 +277,8 @@ def load(
         extra_methods: `NAME` or `NAME:preset`, added to the board's own.
         seeds: Instead of the board's own.
         tuned: False leaves the studies out that its rows name, which may not be made yet.
+        only: Labels, `NAME` or `NAME:preset` of the board's own rows that are kept, unless empty; base, gold and the
+            controls always are.
 
     Raises:
         InputError: Something in it cannot be used; names file, key, and the nearest valid one.
@@ -286,6 +289,9 @@ def load(
     if seeds:
         values["seeds"] = list(seeds)
     config = configs.validate(BoardConfig, values, str(file))
+    left_out = _left_out(config.method, only)
+    if left_out:
+        config = config.model_copy(update={"remarks": ()})  # said of a table with all rows
     dataset = choose(plugins, DatasetSpec, config.dataset, f"{file}: [dataset]")
     recommender = choose(plugins, RecommenderSpec, config.recommender, f"{file}: [recommender]")
     board = Board(
@@ -295,7 +301,11 @@ def load(
         dataset=dataset,
         recommender=recommender,
         popularity=choose(plugins, RecommenderSpec, PluginTable(name="popularity"), str(file)),
-        methods=_methods(plugins, config, (dataset, recommender) if tuned else None, extra_methods, file),
+        methods=tuple(
+            method
+            for method in _methods(plugins, config, (dataset, recommender) if tuned else None, extra_methods, file)
+            if method.label not in left_out
+        ),
         metrics=tuple(_measures(plugins, MetricSpec, _metrics(config), {"k": config.metrics.k}, f"{file}: [metrics]")),
         attacks=tuple(_measures(plugins, AttackSpec, config.attacks, {}, f"{file}: [attacks]")),
         shadow=_shadow(plugins, config, file),
@@ -452,7 +462,7 @@ def _methods(
     for table, where in tables:
         study = _study(table, config, of, where) if table.tuned and of else None
         chosen = choose(plugins, MethodSpec, table, where, study.settings if study else None)
-        label = table.label or (f"{table.name} ({table.preset})" if table.preset else table.name)
+        label = _label(table)
         name = slug(label)
         if not name:
             raise InputError(f"{where}: the label {label!r} has no letter or digit to name its records by.")
@@ -465,6 +475,22 @@ def _methods(
     for name in own & out.keys():
         raise InputError(f"{file}: the label {out[name].label!r} is taken by a method's own row; give another label.")
     return tuple(out.values())
+
+
+def _left_out(tables: tuple[MethodTable, ...], only: tuple[str, ...]) -> frozenset[str]:
+    """Labels of the rows that are not named by their label, their method, or their method and preset."""
+    if not only:
+        return frozenset()
+    names = {_label(t): {_label(t), t.name, *([f"{t.name}:{t.preset}"] if t.preset else [])} for t in tables}
+    for text in only:
+        if not any(text in of for of in names.values()):
+            raise unknown("row", text, names, "--only")
+    return frozenset(label for label, of in names.items() if not of & {*only, *ALWAYS})
+
+
+def _label(table: MethodTable) -> str:
+    """Of the row."""
+    return table.label or (f"{table.name} ({table.preset})" if table.preset else table.name)
 
 
 def _study(table: MethodTable, config: BoardConfig, of: Tuned, where: str) -> Study:
