@@ -186,7 +186,9 @@ def test_a_row_that_is_not_there_is_named_with_the_nearest(tmp_path: Path) -> No
     with pytest.raises(InputError, match="--only: unknown row 'finetun'; did you mean 'finetune'"):
         load(tmp_path / "b", TINY, only=("finetun",))
     board = load(tmp_path / "b", TINY + MORE, extra_methods=("npo",), only=("a little",))
-    assert [m.label for m in board.methods if not m.spec.control] == ["do_nothing", "retrain", "a little", "npo"]
+    assert [m.label for m in board.methods] == ["do_nothing", "retrain", "a little", "npo"]
+    named = load(tmp_path / "b", TINY + MORE + '\n[[method]]\nname = "untrained"\n', only=("a little",))
+    assert [m.label for m in named.methods] == ["do_nothing", "retrain", "a little", "untrained"]
 
 
 def test_rows_whose_files_would_be_one_are_refused(tmp_path: Path) -> None:

@@ -304,7 +304,7 @@ def load(
         methods=tuple(
             method
             for method in _methods(plugins, config, (dataset, recommender) if tuned else None, extra_methods, file)
-            if method.label not in left_out
+            if method.label not in left_out or method.spec.control
         ),
         metrics=tuple(_measures(plugins, MetricSpec, _metrics(config), {"k": config.metrics.k}, f"{file}: [metrics]")),
         attacks=tuple(_measures(plugins, AttackSpec, config.attacks, {}, f"{file}: [attacks]")),
