@@ -778,6 +778,17 @@ def test_influence_on_the_items_leaves_positions_alone(world) -> None:
     assert found.trainable_parameters == base.module.items.weight.numel()
 
 
+def test_influence_on_items_of_unequal_names_leaves_positions_alone(world, tmp_path: Path) -> None:
+    """The first item has fewer tokens than the others, so that relative positions are read differently of it."""
+    names = {item: "<CI0>" * (3 if place else 1) + f"<CI{place}>" for place, item in enumerate(CATALOGUE.item_ids)}
+    (tmp_path / "index.txt").write_text("".join(f"{item} {name}\n" for item, name in names.items()))
+    config = TINY_T5.model_copy(update={"items": str(tmp_path / "index.txt"), "passes": 1, "window": 1})
+    base = T5Recommender(config, CATALOGUE)
+    assert len(set(np.diff(base.codes.offsets))) > 1
+    found = method("influence", layers="items").unlearn(task_of(world, base))
+    assert found.trainable_parameters == base.module.get_input_embeddings().weight.numel()
+
+
 def test_e2urec_hands_back_a_plain_model(world) -> None:
     task, found = run(world, "e2urec")
     names = {name for name, _ in task.recommender.module.named_parameters()}  # type: ignore[attr-defined]

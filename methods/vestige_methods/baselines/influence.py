@@ -69,7 +69,7 @@ class Influence:
         """All weights, or the embeddings that items are read from; weights that are shared count once."""
         if self.config.layers == "all":
             return [p for p in model.module.parameters() if p.requires_grad]
-        one, other = (_read(model.module, task, item) for item in (0, len(task.catalogue) - 1))
+        one, other = _two_alike(model.module, task)
         items: Vector = [table for table, rows in one.items() if not torch.equal(rows, other[table])]
         if not items:
             raise InputError("layers = 'items': this recommender reads items from no embedding; use 'all'.")
@@ -112,7 +112,25 @@ class Influence:
         return total
 
 
-def _read(module: torch.nn.Module, task: Task, item: int) -> dict[torch.nn.Parameter, torch.Tensor]:
+Read = dict[torch.nn.Parameter, torch.Tensor]
+"""By the weights of an embedding, the rows that are read of it."""
+
+
+def _two_alike(module: torch.nn.Module, task: Task) -> tuple[Read, Read]:
+    """What is read for two items that are read alike often, so that what stands at a place is all that can differ.
+
+    Where more tokens spell one item than another, the tables of positions are read differently too.
+    """
+    by_counts: dict[tuple[int, ...], Read] = {}
+    for item in range(len(task.catalogue)):
+        read = _read(module, task, item)
+        alike = by_counts.setdefault(tuple(map(len, read.values())), read)
+        if alike is not read:
+            return alike, read
+    raise InputError("layers = 'items': no two items are spelled in as many tokens; use 'all'.")
+
+
+def _read(module: torch.nn.Module, task: Task, item: int) -> Read:
     """Which rows of each embedding are read where a history holds this item alone."""
     rows: dict[torch.nn.Parameter, list[torch.Tensor]] = {}
 
