@@ -117,9 +117,10 @@ Read = dict[torch.nn.Parameter, torch.Tensor]
 
 
 def _two_alike(module: torch.nn.Module, task: Task) -> tuple[Read, Read]:
-    """What is read for two items that are read alike often, so that what stands at a place is all that can differ.
+    """What is read of two items that as many tokens spell, so that tables of positions are read alike of both.
 
-    Where more tokens spell one item than another, the tables of positions are read differently too.
+    Raises:
+        InputError: There are no two such items.
     """
     by_counts: dict[tuple[int, ...], Read] = {}
     for item in range(len(task.catalogue)):
