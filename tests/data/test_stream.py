@@ -39,7 +39,7 @@ def trained(split: Split, *parts: Part) -> set[int]:
 
 
 @given(of=st.sampled_from(KINDS), seed=st.integers(0, 10_000), count=st.integers(1, 4), steps=st.integers(2, 4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_was_asked_for_is_gone_and_t_is_never_there(of: Kind, seed: int, count: int, steps: int) -> None:
     split = whole(of, count, steps, seed)
     assert np.bincount(split.steps).tolist() == [0, *[count] * steps]
@@ -77,7 +77,7 @@ SHORT = world(users=120, items=30, events=5)
     view=st.sampled_from(["forget", "unseen_train"]),
     short=st.booleans(),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_first_request_is_asked_about_in_the_same_questions_at_every_step(
     of: Kind, seed: int, view: str, short: bool
 ) -> None:
@@ -95,7 +95,7 @@ def test_the_first_request_is_asked_about_in_the_same_questions_at_every_step(
 
 
 @given(of=st.sampled_from(KINDS), seed=st.integers(0, 1000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_equal_seeds_equal_steps(of: Kind, seed: int) -> None:
     one, same = (whole(of, seed=seed) for _ in range(2))
     assert one.steps.tolist() == same.steps.tolist()
@@ -137,7 +137,7 @@ def counted(items: Any, users: Any) -> np.ndarray:
     side=st.sampled_from([Part.FORGET, Part.UNSEEN]),
     restarted=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_method_is_given_its_step_and_nothing_that_is_gone(
     of: Kind, seed: int, step: int, side: stream.World, restarted: bool
 ) -> None:
