@@ -1,5 +1,6 @@
 """A stream asks step by step: nothing of what was asked for so far is trained on, and T never is."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from tests.planted import world
 from vestige.data import stream
 from vestige.data.request import HoldoutConfig, Kind, Part, RequestConfig, Split, draw, training
-from vestige.data.views import build
+from vestige.data.views import Queries, build
 from vestige.errors import InputError
 from vestige.methods import Budget, Task
 from vestige.pipeline.tasks import make_task
@@ -19,6 +20,7 @@ from vestige.progress import silent
 
 DATA = world()
 LAST = HoldoutConfig()
+SIDES: tuple[stream.World, ...] = (Part.FORGET, Part.UNSEEN)
 KINDS: tuple[Kind, ...] = ("users", "interactions", "items")
 
 
@@ -181,6 +183,50 @@ def test_the_same_are_asked_after_every_step_and_no_history_shows_t(of: Kind) ->
             assert not taken & {(int(u), int(i)) for u, i in zip(owner, queries.histories.items, strict=True)}
     assert all(users == retained[0] for users in retained)
     assert retained[0]
+
+
+def questions(queries: Queries) -> dict[tuple[int, int], list[int]]:
+    """By user and target, the history that it is asked after."""
+    rows = range(len(queries))
+    keys = zip(queries.users.tolist(), queries.targets.tolist(), strict=True)
+    return dict(zip(keys, (queries.histories.take(np.array([row])).items.tolist() for row in rows), strict=True))
+
+
+@given(of=st.sampled_from(KINDS), seed=st.integers(0, 1000), step=st.integers(1, 4))
+@settings(max_examples=60)
+def test_each_world_is_asked_about_its_requests_after_the_histories_it_was_told(of: Kind, seed: int, step: int) -> None:
+    """Items that wait are in the histories of the one world and unknown to the other."""
+    split = whole(of, seed=seed)
+    now, there = (stream.after(DATA, split, step, side) for side in SIDES)
+    for side, view, world_ in zip(SIDES, ("forget", "unseen_train"), (None, there), strict=True):
+        asked = questions(build(DATA, now, seed, whole=split, world=world_).queries[view])
+        told = questions(task(split, step, side, 1).forget)
+        assert asked and asked.items() <= told.items()
+    one, other = (build(DATA, now, seed, whole=split, world=world_) for world_ in (None, there))
+    for view in ("forget", "unseen_train"):  # the same is asked in both, in the same order
+        assert one.events[view].tolist() == other.events[view].tolist()
+        assert one.queries[view].targets.tolist() == other.queries[view].targets.tolist()
+    if step == 4 or of != "items":
+        assert all(questions(one.queries[v]) == questions(other.queries[v]) for v in ("forget", "unseen_train"))
+
+
+@given(of=st.sampled_from(KINDS), seed=st.integers(0, 1000), step=st.integers(1, 4))
+@settings(max_examples=40)
+def test_the_second_world_is_the_first_with_f_and_t_in_each_others_place(of: Kind, seed: int, step: int) -> None:
+    split = whole(of, seed=seed)
+    swapped = replace(
+        split,
+        part=np.select(
+            [split.part == Part.FORGET, split.part == Part.UNSEEN], [Part.UNSEEN, Part.FORGET], split.part
+        ).astype(split.part.dtype),
+        forget_users=split.unseen_users,
+        unseen_users=split.forget_users,
+        forget_items=split.unseen_items,
+        unseen_items=split.forget_items,
+    )
+    there, mirrored = stream.after(DATA, split, step, Part.UNSEEN), stream.after(DATA, swapped, step)
+    for one, other in ((Part.FORGET, Part.UNSEEN), (Part.UNSEEN, Part.FORGET), (Part.RETAINED, Part.RETAINED)):
+        assert there.events(one).tolist() == mirrored.events(other).tolist()
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ class Workbench:
         n_items = inputs.data.n_items
         scores: dict[str, Scores] = {}
         asked, seconds = 0, 0.0
-        try_out(model, views.queries.values())  # no part of what a query costs
+        try_out(model, views.queries.values(), inputs.data.n_items)  # no part of what a query costs
         for view, queries in views.queries.items():
             start = time.perf_counter()
             scores[view] = score_queries(model, queries, n_items, progress)
@@ -324,7 +324,8 @@ class Workbench:
     def _views(self, payload: Mapping[str, Any], inputs: "_Inputs") -> Views:
         asked = payload["views"]
         reach = self._fresh(asked["recommender"], inputs, payload["device"]).reach
-        return inputs.views(asked["seed"], reach, Part[asked.get("held_out", Part.TEST.name)])
+        world: stream.World = Part.UNSEEN if asked.get("world") == int(Part.UNSEEN) else Part.FORGET
+        return inputs.views(asked["seed"], reach, Part[asked.get("held_out", Part.TEST.name)], world)
 
     def _role(self, model: Mapping[str, Any], inputs: "_Inputs", device: str) -> Subject:
         """A role of the board, or one of the method's own beside it."""
@@ -364,17 +365,22 @@ class _Inputs:
 
     def __init__(self, data: Interactions, whole: Split, step: int | None) -> None:
         self.data, self.whole = data, whole
+        self.step = step
         self.split = whole if step is None else stream.after(data, whole, step)
-        self._views: dict[tuple[int, int | None, Part], Views] = {}
+        self._views: dict[tuple[int, int | None, Part, stream.World], Views] = {}
 
     @cached_property
     def catalogue(self) -> Catalogue:
         return Catalogue(tuple(self.data.item_ids.tolist()))
 
-    def views(self, seed: int, reach: int | None, held_out: Part) -> Views:
-        key = (seed, reach, held_out)
+    def views(self, seed: int, reach: int | None, held_out: Part, world: stream.World = Part.FORGET) -> Views:
+        key = (seed, reach, held_out, world)
         if key not in self._views:
-            self._views[key] = views_module.build(self.data, self.split, seed, reach, held_out, self.whole)
+            if self.step is not None and world == Part.UNSEEN:
+                there = stream.after(self.data, self.whole, self.step, world)
+            else:
+                there = None
+            self._views[key] = views_module.build(self.data, self.split, seed, reach, held_out, self.whole, there)
         return self._views[key]
 
 

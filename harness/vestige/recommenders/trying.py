@@ -17,7 +17,7 @@ NORMALISED = 1e-3
 """So far from 1 may the probabilities of a row lie in sum."""
 
 
-def try_out(model: Scorer, views: Iterable[Queries]) -> None:
+def try_out(model: Scorer, views: Iterable[Queries], n_items: int) -> None:
     """Asks the first queries of each view, as all are asked: the model is not told whose they are.
 
     Ranks need no more than an order, so scores that are no log-probabilities would be noticed by nobody, while entropy,
@@ -36,7 +36,7 @@ def try_out(model: Scorer, views: Iterable[Queries]) -> None:
             continue
         histories = queries.histories.take(rows).anonymous()
         scores = np.asarray(model.score(histories))
-        if scores.ndim == 2 and np.isfinite(scores).all():
+        if scores.shape == (len(rows), n_items) and np.isfinite(scores).all():
             with np.errstate(over="ignore"):
                 sums = np.exp(scores.astype(np.float64)).sum(axis=1)
             off = np.abs(sums - 1)

@@ -314,7 +314,7 @@ class _Bench:
         """Every model's scores, asked once."""
         out = {}
         for name, scorer in self.models.items():
-            try_out(scorer, views.queries.values())
+            try_out(scorer, views.queries.values(), self.source.data.n_items)
             scores = {
                 view: score_queries(scorer, queries, self.source.data.n_items, _named(progress, name))
                 for view, queries in views.queries.items()
