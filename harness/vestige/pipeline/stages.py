@@ -149,7 +149,7 @@ class Workbench:
         n_items = inputs.data.n_items
         scores: dict[str, Scores] = {}
         asked, seconds = 0, 0.0
-        try_out(model, views.queries.values(), inputs.data.n_items)  # no part of what a query costs
+        try_out(model, views.queries.values(), n_items)  # no part of what a query costs
         for view, queries in views.queries.items():
             start = time.perf_counter()
             scores[view] = score_queries(model, queries, n_items, progress)
