@@ -227,7 +227,10 @@ from vestige.specs import MethodSpec
 def vestige_methods():
     return [
         MethodSpec(name=name, version="1", summary=name, factory=f"strange_methods:{name.title().replace('_', '')}")
-        for name in ("copies", "raises", "returns_nan", "wrong_shape", "prints", "hangs", "exits", "uses_trainer")
+        for name in (
+            "copies", "raises", "returns_nan", "wrong_shape", "returns_logits", "prints", "hangs", "exits", "quits",
+            "read_only", "overdraws", "uses_trainer",
+        )
     ]
 """
 
@@ -253,6 +256,15 @@ class Hangs(Copies):
 
 class Exits(Copies):
     def unlearn(self, task): os._exit(7)
+
+class Quits(Copies):
+    def unlearn(self, task): os._exit(0)
+
+class ReadOnly(Copies):
+    def unlearn(self, task): raise OSError(30, os.strerror(30), "/usr/lib/its-own-cache")
+
+class Overdraws(Copies):
+    def unlearn(self, task): return Unlearned(task.recommender, setup_seconds=1e4)
 
 class UsesTrainer(Copies):
     def unlearn(self, task):
@@ -281,6 +293,12 @@ class ReturnsNan(Copies):
 
 class WrongShape(ReturnsNan):
     kind = Narrow
+
+class Logits(Odd):
+    def change(self, scores): return scores + 3
+
+class ReturnsLogits(ReturnsNan):
+    kind = Logits
 """
 
 
@@ -288,7 +306,10 @@ def test_a_broken_method_costs_its_row_and_never_the_board(tmp_path: Path, finis
     _, _, cache = finished
     site = plugin_package(tmp_path / "site", "strange", METHOD)
     (site / "strange_methods.py").write_text(METHODS)
-    names = ("copies", "raises", "returns_nan", "wrong_shape", "prints", "hangs", "exits", "uses_trainer")
+    names = (
+        "copies", "raises", "returns_nan", "wrong_shape", "returns_logits", "prints", "hangs", "exits", "quits",
+        "read_only", "overdraws", "uses_trainer",
+    )  # fmt: skip
     board = tmp_path / "tiny"
     board.mkdir()
     (board / "board.toml").write_text(FULL + "\n[limits]\nseconds = 20\n")
@@ -307,6 +328,10 @@ def test_a_broken_method_costs_its_row_and_never_the_board(tmp_path: Path, finis
         "wrong_shape": ("method_error", "shape"),
         "hangs": ("timeout", "longer than the 20 s it was given"),
         "exits": ("method_error", "ended with code 7"),
+        "quits": ("method_error", "ended with code 0"),
+        "returns_logits": ("method_error", "sum to 20.0"),
+        "read_only": ("method_error", "its-own-cache"),
+        "overdraws": ("method_error", "setup_seconds is 10000"),
     }
     for label, (status, message) in expected.items():
         assert table.loc[label, "status"] == status, label

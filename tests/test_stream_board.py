@@ -212,6 +212,32 @@ def test_a_plan_trains_base_once_and_gold_at_every_step(tmp_path: Path, of: str)
     assert [cell.last for cell in plan.cells if cell.label == "finetune"] == [False, False, True]
 
 
+@pytest.mark.parametrize("of", ["users", "items"])
+def test_models_of_the_second_world_are_asked_as_it_is_there(tmp_path: Path, of: str) -> None:
+    """Where items wait to be withdrawn; a retraining stands in for that of the other world, and is asked as trained."""
+    plan = planned(tmp_path, TINY.replace("recheck = false", "swap = true"), of)
+    scored = [job for job in plan.jobs if job.stage == "score"]
+    second = {("score", job.key) for job in scored if "world" in job.payload["views"]}
+    unlearned = {
+        ("unlearn", j.key) for j in plan.jobs if j.payload.get("forget") == Part.UNSEEN and j.payload["step"] < 3
+    }
+    swap = {("train", job.key) for job in plan.jobs if job.label.startswith("train swap")}
+    assert len(unlearned) == 4 and len(swap) == 1  # do_nothing and finetune
+    asked = {need for job in scored if ("score", job.key) in second for need in job.needs}
+    if of == "users":
+        assert not second
+        return
+    assert unlearned | swap <= asked
+    for job in scored:
+        whom = f"{job.payload['model']['role']} {job.payload['step']}"
+        assert (("score", job.key) in second) == (
+            whom in ("swap 1", "swap 2") or (job.payload["step"] < 3 and bool(set(job.needs) & unlearned))
+        ), whom
+    measured = [job for job in plan.jobs if job.stage == "measure" and job.label.startswith("measure finetune")]
+    assert [("score", job.payload["swapped"]["scores"]) in second for job in measured] == [True, True, False]
+    assert not any("world" in job.payload.get("views", {}) for job in plan.jobs if job.stage != "score")
+
+
 def test_a_single_request_has_no_step_in_any_payload(board: Path) -> None:
     plan = api.make_plan(str(board), fetch=False).plan
     assert not any({"step", "before"} & set(job.payload) for job in plan.jobs)

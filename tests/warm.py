@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from vestige.pipeline.worker import PRELOADED
+from vestige.pipeline.worker import preload
 from vestige.quiet import quiet_libraries
 
 COMMAND = (
@@ -34,14 +34,27 @@ def main() -> None:
     os.dup2(2, 1)
     shown = [*warnings.filters]
     quiet_libraries()
-    for name in (*PRELOADED, *COMMAND):
+    preload()
+    for name in COMMAND:
         try:
             importlib.import_module(name)
         except ModuleNotFoundError:
             continue
+    _parse_sources()
     warnings.filters = shown
     for line in sys.stdin:
         answers.write(json.dumps(_serve(json.loads(line))) + "\n")
+
+
+def _parse_sources() -> None:
+    """Of all plugins that are installed; who is forked reads the files anew, and parses what is not the same."""
+    from vestige import plugins
+    from vestige.pipeline.sources import read_digest
+
+    installed = plugins.load()
+    for kind in plugins.HOOK_OF:
+        for spec in installed.all(kind).values():
+            read_digest(spec)
 
 
 def _serve(asked: Mapping[str, Any]) -> int | None:

@@ -609,7 +609,7 @@ def cache_gc(
 ) -> None:
     """Remove what is older than --keep-days, and what killed runs left half made.
 
-    A training that was stopped counts as made when it was stopped: until then, a run goes on with it.
+    A training that was stopped is as old as the stop; until it goes, a run goes on with it.
     """
     import time
 

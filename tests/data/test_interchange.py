@@ -49,7 +49,7 @@ def request(file: str, missing: str = "error") -> RequestConfig:
 
 
 @given(st.lists(st.tuples(IDS, ITEMS, ITEMS), min_size=1, max_size=5, unique_by=lambda row: row[0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_what_is_written_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, list[str], list[str]]]
 ) -> None:

@@ -45,7 +45,7 @@ def withdrawn(seed: int = 0, count: int = 5, select: str = "random") -> Split:
     select=st.sampled_from(["random", "popular", "unpopular"]),
     rule=st.sampled_from(["last", "temporal"]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_items_are_parted(seed: int, count: int, select: str, rule: str) -> None:
     holdout = HoldoutConfig(rule=rule)  # type: ignore[arg-type]
     split = draw(DATA, RequestConfig(kind="items", count=count, select=select), holdout, seed)  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ LAST = HoldoutConfig()
     count=st.integers(1, 25),
     select=st.sampled_from(["random", "longest", "shortest", "popular", "unpopular"]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_users_are_parted(seed: int, count: int, select: str) -> None:
     split = draw(DATA, RequestConfig(count=count, select=select), LAST, seed)  # type: ignore[arg-type]
     f, t, r = (set(u.tolist()) for u in (split.forget_users, split.unseen_users, split.retained_users))
@@ -36,7 +36,7 @@ def test_users_are_parted(seed: int, count: int, select: str) -> None:
 
 
 @given(seed=st.integers(0, 1000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_nobody_trains_on_the_last_two_items(seed: int) -> None:
     split = draw(DATA, RequestConfig(count=10), LAST, seed)
     everything = training(DATA, split, [Part.RETAINED, Part.FORGET, Part.UNSEEN])
@@ -67,7 +67,7 @@ def test_longest_takes_the_longest() -> None:
 @given(
     seed=st.integers(0, 1000), percent=st.sampled_from([5.0, 10.0, 25.0]), select=st.sampled_from(["latest", "random"])
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_interactions_come_in_adjacent_pairs(seed: int, percent: float, select: str) -> None:
     request = RequestConfig(kind="interactions", count=10, percent=percent, select=select)  # type: ignore[arg-type]
     split = draw(DATA, request, LAST, seed)
@@ -161,7 +161,7 @@ def listing(file: Path, data: Interactions, events: Iterable[int]) -> RequestCon
 
 
 @given(seed=st.integers(0, 1000), listed=st.sets(st.integers(0, DATA.n_users - 1), min_size=1, max_size=12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_another_list_of_users_stands_in_for_a_list(
     tmp_path_factory: pytest.TempPathFactory, seed: int, listed: set[int]
 ) -> None:
@@ -253,7 +253,7 @@ TIED = st.lists(
 
 
 @given(rows=TIED, share=st.sampled_from([0.1, 0.2, 0.3, 0.7]))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_holding_out_obeys_time_where_it_ties(rows: list[tuple[int, int, int]], share: float) -> None:
     table = np.asarray(rows)
     try:

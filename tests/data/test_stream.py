@@ -1,5 +1,6 @@
 """A stream asks step by step: nothing of what was asked for so far is trained on, and T never is."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from tests.planted import world
 from vestige.data import stream
 from vestige.data.request import HoldoutConfig, Kind, Part, RequestConfig, Split, draw, training
-from vestige.data.views import build
+from vestige.data.views import Queries, build
 from vestige.errors import InputError
 from vestige.methods import Budget, Task
 from vestige.pipeline.tasks import make_task
@@ -19,6 +20,7 @@ from vestige.progress import silent
 
 DATA = world()
 LAST = HoldoutConfig()
+SIDES: tuple[stream.World, ...] = (Part.FORGET, Part.UNSEEN)
 KINDS: tuple[Kind, ...] = ("users", "interactions", "items")
 
 
@@ -39,7 +41,7 @@ def trained(split: Split, *parts: Part) -> set[int]:
 
 
 @given(of=st.sampled_from(KINDS), seed=st.integers(0, 10_000), count=st.integers(1, 4), steps=st.integers(2, 4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_was_asked_for_is_gone_and_t_is_never_there(of: Kind, seed: int, count: int, steps: int) -> None:
     split = whole(of, count, steps, seed)
     assert np.bincount(split.steps).tolist() == [0, *[count] * steps]
@@ -77,7 +79,7 @@ SHORT = world(users=120, items=30, events=5)
     view=st.sampled_from(["forget", "unseen_train"]),
     short=st.booleans(),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_first_request_is_asked_about_in_the_same_questions_at_every_step(
     of: Kind, seed: int, view: str, short: bool
 ) -> None:
@@ -95,7 +97,7 @@ def test_the_first_request_is_asked_about_in_the_same_questions_at_every_step(
 
 
 @given(of=st.sampled_from(KINDS), seed=st.integers(0, 1000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_equal_seeds_equal_steps(of: Kind, seed: int) -> None:
     one, same = (whole(of, seed=seed) for _ in range(2))
     assert one.steps.tolist() == same.steps.tolist()
@@ -137,7 +139,7 @@ def counted(items: Any, users: Any) -> np.ndarray:
     side=st.sampled_from([Part.FORGET, Part.UNSEEN]),
     restarted=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_method_is_given_its_step_and_nothing_that_is_gone(
     of: Kind, seed: int, step: int, side: stream.World, restarted: bool
 ) -> None:
@@ -181,6 +183,50 @@ def test_the_same_are_asked_after_every_step_and_no_history_shows_t(of: Kind) ->
             assert not taken & {(int(u), int(i)) for u, i in zip(owner, queries.histories.items, strict=True)}
     assert all(users == retained[0] for users in retained)
     assert retained[0]
+
+
+def questions(queries: Queries) -> dict[tuple[int, int], list[int]]:
+    """By user and target, the history that it is asked after."""
+    rows = range(len(queries))
+    keys = zip(queries.users.tolist(), queries.targets.tolist(), strict=True)
+    return dict(zip(keys, (queries.histories.take(np.array([row])).items.tolist() for row in rows), strict=True))
+
+
+@given(of=st.sampled_from(KINDS), seed=st.integers(0, 1000), step=st.integers(1, 4))
+@settings(max_examples=60)
+def test_each_world_is_asked_about_its_requests_after_the_histories_it_was_told(of: Kind, seed: int, step: int) -> None:
+    """Items that wait are in the histories of the one world and unknown to the other."""
+    split = whole(of, seed=seed)
+    now, there = (stream.after(DATA, split, step, side) for side in SIDES)
+    for side, view, world_ in zip(SIDES, ("forget", "unseen_train"), (None, there), strict=True):
+        asked = questions(build(DATA, now, seed, whole=split, world=world_).queries[view])
+        told = questions(task(split, step, side, 1).forget)
+        assert asked and asked.items() <= told.items()
+    one, other = (build(DATA, now, seed, whole=split, world=world_) for world_ in (None, there))
+    for view in ("forget", "unseen_train"):  # the same is asked in both, in the same order
+        assert one.events[view].tolist() == other.events[view].tolist()
+        assert one.queries[view].targets.tolist() == other.queries[view].targets.tolist()
+    if step == 4 or of != "items":
+        assert all(questions(one.queries[v]) == questions(other.queries[v]) for v in ("forget", "unseen_train"))
+
+
+@given(of=st.sampled_from(KINDS), seed=st.integers(0, 1000), step=st.integers(1, 4))
+@settings(max_examples=40)
+def test_the_second_world_is_the_first_with_f_and_t_in_each_others_place(of: Kind, seed: int, step: int) -> None:
+    split = whole(of, seed=seed)
+    swapped = replace(
+        split,
+        part=np.select(
+            [split.part == Part.FORGET, split.part == Part.UNSEEN], [Part.UNSEEN, Part.FORGET], split.part
+        ).astype(split.part.dtype),
+        forget_users=split.unseen_users,
+        unseen_users=split.forget_users,
+        forget_items=split.unseen_items,
+        unseen_items=split.forget_items,
+    )
+    there, mirrored = stream.after(DATA, split, step, Part.UNSEEN), stream.after(DATA, swapped, step)
+    for one, other in ((Part.FORGET, Part.UNSEEN), (Part.UNSEEN, Part.FORGET), (Part.RETAINED, Part.RETAINED)):
+        assert there.events(one).tolist() == mirrored.events(other).tolist()
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_a_folder_and_its_file_are_the_same(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.lists(st.integers(1, 30), min_size=3, max_size=9), min_size=1, max_size=9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_last_of_a_line_is_the_test_and_the_one_before_the_validation(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[int]]
 ) -> None:

@@ -21,7 +21,7 @@ ROWS = st.lists(
 
 
 @given(ROWS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_forms_agree(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, int, int, int]]) -> None:
     folder = tmp_path_factory.mktemp("forms")
     header = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"

@@ -538,7 +538,7 @@ def test_standing_is_of_f_among_t() -> None:
 
 
 @given(st.integers(0, 10**6), st.integers(2, 30), st.integers(1, 30))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_standing_mirrors(seed: int, n: int, m: int) -> None:
     """What is q from below for F is 1 − q from above, in every replicate."""
     rng = np.random.default_rng(seed)
@@ -601,7 +601,7 @@ def test_names_of_users_and_items_do_not_matter(make) -> None:
 
 
 @given(st.floats(-5, 5))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_constant_added_to_every_score_does_not_matter(constant: float) -> None:
     ctx = judged(BASE)
 

@@ -71,7 +71,7 @@ def recoveries(ctx: Context):
 
 
 @given(st.floats(0, 1), st.floats(0.5, 1), st.floats(0, 0.4), st.floats(0, 0.4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_recovery_in_closed_form(own: float, base: float, gold: float, control: float) -> None:
     """Nothing varies between users here, so the interval is a point."""
     of = {

@@ -126,7 +126,7 @@ def test_calibration_is_by_bin() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.floats(0, 1)), min_size=2, max_size=40))
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 def test_quality_is_bounded(rows: list[tuple[int, float]]) -> None:
     found = asked([user for user, _ in rows], [p for _, p in rows], [user < 4 for user, _ in rows])
     boot = Bootstrap(10)

@@ -11,7 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vestige import plugins
 from vestige.pipeline.sources import code, source_digest
+from vestige.pipeline.stages import Workbench
+from vestige.pipeline.store import Store
 from vestige.specs import MethodSpec
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +76,36 @@ def test_a_method_is_followed_into_what_it_is_made_of(tmp_path: Path, monkeypatc
     assert edited("contract.py") != before  # which gradients.py imports
     assert edited("undial.py") != before  # another distribution's, on which this one is built
     assert edited("sequences.py") == edited("popularity.py") == edited("npo.py") == before
+
+
+def test_what_was_read_before_a_fork_is_parsed_once_and_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker reads ahead for its children; an edit between that and a child's own reading is noticed."""
+    file = tmp_path / "digested_ahead.py"
+    file.write_text("import json\nx = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    ahead = Workbench(Store(tmp_path / "store"), plugins.load())
+    mine = spec("digested_ahead:X")
+    monkeypatch.setattr(ahead, "_spec", lambda described: mine)
+    payload = {"roles": {"base": {"method": [{"digest": "-"}]}}, "digest": None}
+    ahead.read_ahead(payload)
+    parsed: list[str] = []
+    tree = ast.parse
+    monkeypatch.setattr(ast, "parse", lambda source: parsed.append(source) or tree(source))
+    before = source_digest(mine)
+    assert not parsed
+    source_digest.cache_clear()  # as a child that is forked later has none
+    ahead.read_ahead(payload)
+    file.write_text("import json\nx = 2\n")
+    assert source_digest(mine) != before
+    assert len(parsed) == 1
+
+
+def test_reading_ahead_fails_nobody(tmp_path: Path) -> None:
+    bench = Workbench(Store(tmp_path), plugins.load())
+    bench.read_ahead({"method": {"kind": "method", "name": "not_there", "digest": "-"}})
+    bench.read_ahead({"method": {"kind": "nothing", "digest": "-"}})
 
 
 def test_built_in_methods_have_digests_of_their_own() -> None:

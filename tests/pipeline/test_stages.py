@@ -1,13 +1,17 @@
 """What is kept of an attack that does not end well."""
 
+import errno
+import math
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vestige.errors import VestigeError
+from vestige.errors import StoreError, VestigeError
 from vestige.measuring.attacks import Target
 from vestige.measuring.contract import Measurement
+from vestige.methods import Unlearned
 from vestige.pipeline import stages
 from vestige.pipeline.resources import out_of_memory
 from vestige.pipeline.stages import Workbench
@@ -54,6 +58,41 @@ def test_what_an_attack_raises_is_kept_as_its_sentence(tmp_path: Path, monkeypat
     store, attack = attacked(tmp_path, monkeypatch, ValueError("no\nstates"))
     attack()
     assert store.require("attack", "key").meta["failed"] == "ValueError: no states"
+
+
+@pytest.mark.parametrize("named", [None, "/usr/lib/its-own-words.txt"])
+def test_a_file_that_an_attack_cannot_read_is_the_attacks_own_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None
+) -> None:
+    """Also on a read-only disk, if it is another than the store's; whether it fails at once or while it is asked."""
+    for number in (errno.ENOENT, errno.EROFS) if named else (errno.ENOENT,):
+        store, attack = attacked(tmp_path / str(number), monkeypatch, OSError(number, os.strerror(number), named))
+        attack()
+        assert os.strerror(number) in store.require("attack", "key").meta["failed"]
+
+
+def test_a_full_disk_is_no_result_of_an_attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for error in (OSError(errno.ENOSPC, "full"), OSError(errno.ENOSPC, "full", str(tmp_path / "tmp" / "file"))):
+        store, attack = attacked(tmp_path, monkeypatch, error)
+        with pytest.raises(StoreError, match=r"cannot be written \(full\)"):
+            attack()
+        assert not store.has("attack", "key")
+
+
+@pytest.mark.parametrize(
+    ("told", "fault"),
+    [({"setup_seconds": 10.1}, "setup_seconds"), ({"setup_seconds": -1.0}, "setup_seconds"), ({"flops": -1.0}, "flops"),
+     ({"flops": math.nan}, "flops"), ({"setup_seconds": math.nan}, "setup_seconds"),
+     ({"setup_seconds": 10.0, "flops": 0.0}, ""), ({}, "")],
+)  # fmt: skip
+def test_what_a_method_says_of_its_cost_can_be(told: dict[str, float], fault: str) -> None:
+    """A setup longer than all of it would make many requests cost less than nothing."""
+    found = Unlearned(None, 0, **told)  # type: ignore[arg-type]
+    if not fault:
+        stages._check_cost(found, 10.0)
+        return
+    with pytest.raises(VestigeError, match=fault):
+        stages._check_cost(found, 10.0)
 
 
 def test_memory_that_ran_out_is_seen_through_a_sentence_about_it() -> None:

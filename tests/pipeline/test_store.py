@@ -79,6 +79,18 @@ def test_no_room_while_making_is_the_stores_trouble_and_not_the_plugins(tmp_path
     with pytest.raises(SafetensorError):
         Store(tmp_path).make("train", "k", of_the_plugin)
 
+    def on_another_disk(folder: Path) -> dict[str, int]:
+        raise OSError(30, os.strerror(30), "/usr/lib/plugin/cache.json")
+
+    with pytest.raises(OSError, match=r"plugin/cache\.json"):
+        Store(tmp_path).make("train", "k", on_another_disk)
+
+    def on_this_one(folder: Path) -> dict[str, int]:
+        raise OSError(30, os.strerror(30), str(folder / "weights"))
+
+    with pytest.raises(StoreError, match="Read-only"):
+        Store(tmp_path).make("train", "k", on_this_one)
+
     def takes_the_name(folder: Path) -> dict[str, int]:
         (folder / "manifest.json").write_text("{}")
         return {}

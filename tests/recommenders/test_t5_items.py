@@ -65,7 +65,7 @@ names = st.lists(
 HISTORIES = sequences([[1], list(range(20)), [4, 4, 7, 2, 9], []])
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(names, st.integers(0, 3))
 def test_all_items_are_scored_by_their_whole_names(spelled: list[str], recent: int) -> None:
     """Over random trees: what one search finds is what asking for every item separately gives."""

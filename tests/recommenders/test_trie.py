@@ -64,7 +64,7 @@ class Table:
         return torch.log_softmax(torch.tensor(sums, dtype=torch.float64), dim=-1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spellings)
 def test_every_item_has_the_probability_of_its_whole_name(spelled: list[tuple[int, ...]]) -> None:
     codes = codes_for(spelled)
@@ -76,7 +76,7 @@ def test_every_item_has_the_probability_of_its_whole_name(spelled: list[tuple[in
     assert table.asked == QUERIES * len(prefixes)  # every prefix once, however many items share it
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(spellings, st.integers(1, 4))
 def test_a_beam_is_a_distribution_and_a_wide_one_is_exact(spelled: list[tuple[int, ...]], beams: int) -> None:
     codes = codes_for(spelled)
@@ -103,7 +103,7 @@ def test_a_beam_can_miss_what_is_best() -> None:
     assert int(item_log_probs(trie, first, follow, beams=1).argmax()) == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spellings)
 def test_no_name_begins_another(spelled: list[tuple[int, ...]]) -> None:
     codes = codes_for(spelled)

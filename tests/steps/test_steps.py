@@ -360,6 +360,16 @@ def test_a_base_that_remembers_is_told_apart_and_gold_is_not(root: Path, run: Ru
     assert abs(found["auc_raw", "forget", "gold"] - 0.5) < 0.25
 
 
+def test_a_dual_memory_has_one_checksum_in_whatever_process_it_was_made(made: Path, run: Run) -> None:
+    """PEFT keeps the layers' names as a set, in which text hashes by the chance of a process."""
+    targets = [f"{part}.{name}" for part in ("SelfAttention", "EncDecAttention") for name in "qkvo"]
+    more = ("--set", f"lora_targets={targets}", "--epochs", "1", "--router-epochs", "1")
+    good(run("unlearn", "--model", "base", "--output", "many", *SMALL, *DRAW, *more))
+    layers = json.loads((made / "many" / "model" / "adapter" / "adapter_config.json").read_text())["target_modules"]
+    assert len(layers) == len(targets)
+    assert layers == sorted(layers)
+
+
 def test_recommend_serves_a_saved_dual_memory(made: Path, run: Run) -> None:
     (made / "histories.txt").write_text("i1 i2 i3\ni4\n")
     done = good(run("recommend", "--model", "dual", "--histories", "histories.txt", "-k", "3", "--threads", "1"))

@@ -107,7 +107,7 @@ def asked(views: Views) -> list[tuple[int, list[int], int]]:
 
 
 @given(st.integers(0, 30), st.sampled_from(["users", "interactions"]), st.sampled_from(["last", "temporal"]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_no_query_of_a_study_holds_a_test_item(seed: int, kind: str, rule: str) -> None:
     """With every item at most once a user, an item that is held out can be told wherever it turns up."""
     data = replace(world(users=60, items=60, seed=seed), notes={})  # as if the source had told the times

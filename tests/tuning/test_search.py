@@ -182,7 +182,7 @@ def test_what_is_asked_for_is_a_setting_of_the_method(name: str) -> None:
 
 
 @given(st.integers(0, 2**31 - 1), st.frozensets(st.integers(0, 9)))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_the_seed_says_what_is_tried_and_a_longer_study_begins_as_the_shorter(
     seed: int, broken: frozenset[int]
 ) -> None:

@@ -35,15 +35,18 @@ def deal(split: Split, steps: int, seed: int) -> Split:
     return replace(split, steps=step, notes={"requests": steps, **split.notes})
 
 
-def after(data: Interactions, split: Split, step: int) -> Split:
+def after(data: Interactions, split: Split, step: int, world: World = Part.FORGET) -> Split:
     """R, F and T once `step` requests were made, by which models are measured and gold is trained.
+
+    In the second world it is T of which the requests are, and what waits of it is retained, while nobody trains on F.
 
     The users of `retained_users` are those whom no step touches, so that the same are asked after every one.
     """
     when = asked_at(data, split)
     part = split.part.copy()
-    part[(split.part == Part.FORGET) & (when > step)] = Part.RETAINED
-    part[(split.part == Part.UNSEEN) & (when > step)] = Part.UNUSED
+    other = Part.UNSEEN if world == Part.FORGET else Part.FORGET
+    part[(split.part == world) & (when > step)] = Part.RETAINED
+    part[(split.part == other) & (when > step)] = Part.UNUSED
     return _kept(data, replace(split, part=part), split.steps <= step)
 
 

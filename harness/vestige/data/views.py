@@ -75,6 +75,7 @@ def build(
     reach: int | None = None,
     held_out: Part = Part.TEST,
     whole: Split | None = None,
+    world: Split | None = None,
 ) -> Views:
     """All views of a split.
 
@@ -90,6 +91,8 @@ def build(
         held_out: `VALIDATION` asks for the validation item wherever the test item is asked for otherwise: of test items
             nothing is then left in any query.
         whole: Of a stream, the split after its last step: what is asked must be possible to ask there, too.
+        world: The split as it is in the second world, whose models are asked the same after what stands in histories
+            there. It is another in a stream of items only, until its last step.
     """
     draw = _drawing(data, split, seeds.generator(seed, "views"))
     queries = {"retain": _held_out(data, split, split.retained_users, held_out)}
@@ -108,7 +111,9 @@ def build(
         }
     for view, part in (("forget", Part.FORGET), ("unseen_train", Part.UNSEEN)):
         asked = events[view]
-        queries[view] = Queries(_histories(data, _before(split, part), asked), data.item[asked], data.user[asked])
+        queries[view] = Queries(
+            _histories(data, _before(world or split, part), asked), data.item[asked], data.user[asked]
+        )
     rows = {view: (view, np.arange(len(q))) for view, q in queries.items()}
     near, matched = neighbours(data, split)
     for view, users in (("neighbours", near), ("controls", matched)):

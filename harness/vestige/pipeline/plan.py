@@ -144,8 +144,11 @@ class _Planner:
         self.views |= self.asked
         # Once what was asked about an earlier request hung on how much a later one added.
         self.views |= {} if step is None else {"drawn": "by step"}
+        # Until the last step of a stream of items each world has items in its histories that the other has not.
+        apart = step is not None and not self.last and config.request.of == "items"
+        self.there = {"world": int(Part.UNSEEN)} if apart else {}
         self.models = {role: self._train(role) for role in (*self.roles, "popularity")}
-        self.scored = {role: self._score(model) for role, model in self.models.items()}
+        self.scored = {role: self._score(model, second=role == "swap") for role, model in self.models.items()}
         # Attacks and shadow models are of what is the row's result.
         attacked = seed in config.attacked and self.last
         self.attacks = board.attacks if attacked else ()
@@ -173,16 +176,16 @@ class _Planner:
         if method.spec.same_as == "gold":
             return self._cell(method.label, "method", method, self.roles_attacked["gold"], self.scored["control"])
         here = self._attacked(self._score(self._unlearn(method, "base")))
-        there = self._score(self._unlearn(method, "swap")) if "swap" in self.roles else None
+        there = self._score(self._unlearn(method, "swap"), second=True) if "swap" in self.roles else None
         return self._cell(method.label, method.spec.name if method.spec.control else "method", method, here, there)
 
     def _own_cells(self, method: ChosenMethod) -> Iterable[Cell]:
         """The cell of a method that trains its own base, and rows that show its own base and its own gold."""
-        own = {role: self._score(self._train(role, method=method)) for role in self.roles}
+        own = {role: self._score(self._train(role, method=method), second=role == "swap") for role in self.roles}
         attacked = {role: scored if role == "swap" else self._attacked(scored) for role, scored in own.items()}
         roles = paired(attacked, {role: self.roles_attacked.get(role, self.scored[role]) for role in self.roles})
         here = self._attacked(self._score(self._unlearn(method, "base", own)))
-        there = self._score(self._unlearn(method, "swap", own)) if "swap" in self.roles else None
+        there = self._score(self._unlearn(method, "swap", own), second=True) if "swap" in self.roles else None
         row = method.spec.name if method.spec.control else "method"
         yield self._cell(method.label, row, method, here, there, roles)
         for role, other in (("base", "swap"), ("gold", "control")):
@@ -254,12 +257,13 @@ class _Planner:
             "role": "unlearned",
         }
 
-    def _score(self, model: dict[str, Any]) -> dict[str, Any]:
+    def _score(self, model: dict[str, Any], second: bool = False) -> dict[str, Any]:
+        """The model with its scores; `second` where it is of the second world."""
         payload = {
             "stage": "score",
             "version": VERSIONS["score"],
             **self.inputs_payload,
-            "views": self.views,
+            "views": {**self.views, **(self.there if second else {})},
             "model": model,
             **self.environment,
         }

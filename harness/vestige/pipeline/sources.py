@@ -24,7 +24,12 @@ READERS = ("__doc__", "getdoc", "get_docstring", "getsource", "getcomments", "us
 
 @cache
 def source_digest(spec: Spec) -> str:
-    """A digest of the sources that a plugin's factory is made of.
+    """`read_digest`, read once a process."""
+    return read_digest(spec)
+
+
+def read_digest(spec: Spec) -> str:
+    """A digest of the sources that a plugin's factory is made of, as they stand now.
 
     These are the factory's module (all of its package, where it is one) and whatever it imports of the same top-level
     package, of the plugins that come with Vestige and of `vestige.recommenders`, whose gradients and training loops
@@ -33,6 +38,9 @@ def source_digest(spec: Spec) -> str:
 
     Docstrings, comments and empty lines are left out, see `code`, unless one of these sources reads docstrings or
     source itself: then all are taken as they are.
+
+    Files are read each time; what is made of one is kept by its content, so a process forked from one that has read
+    them parses only what was edited since.
     """
     sources = {module: file.read_bytes() for module, file in _sources(spec.factory.partition(":")[0], set())}
     read = any(name.encode() in source for source in sources.values() for name in READERS)
@@ -112,7 +120,7 @@ def _sources(module: str, seen: set[str]) -> Iterator[tuple[str, Path]]:
     yield module, file
     if top == "vestige" and not module.startswith("vestige.recommenders"):
         return
-    for name in _imports(file, module, is_package):
+    for name in _imports(file.read_bytes(), module, is_package):
         if _followed(name, top):
             yield from _sources(name, seen)
 
@@ -141,14 +149,15 @@ def _followed(name: str, top: str) -> bool:
     return top != "vestige" and name.partition(".")[0] in (top, *BUILT_IN)
 
 
-def _imports(file: Path, module: str, is_package: bool) -> list[str]:
-    """Modules a file imports, absolute; `from package import name` may mean `package.name`, so both are given."""
+@cache
+def _imports(source: bytes, module: str, is_package: bool) -> tuple[str, ...]:
+    """Modules a source imports, absolute; `from package import name` may mean `package.name`, so both are given."""
     parts = module.split(".")
     out: list[str] = []
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = ast.parse(source)
     except SyntaxError:
-        return out  # whoever imports it will say so
+        return ()  # whoever imports it will say so
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             out += [alias.name for alias in node.names]
@@ -160,4 +169,4 @@ def _imports(file: Path, module: str, is_package: bool) -> list[str]:
                 base = ".".join([*parents, *([base] if base else [])])
             out.append(base)
             out += [f"{base}.{alias.name}" for alias in node.names]
-    return out
+    return tuple(out)

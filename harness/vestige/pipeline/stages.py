@@ -1,14 +1,15 @@
 """What a worker does with a job: train, unlearn, score, measure."""
 
+import math
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors import SafetensorError
 
 from vestige import configs
@@ -28,14 +29,15 @@ from vestige.pipeline.inputs import load_data, load_split
 from vestige.pipeline.own import combined
 from vestige.pipeline.provenance import MADE_BY, made_by
 from vestige.pipeline.resources import out_of_memory, peak_bytes, reset_peak
-from vestige.pipeline.sources import source_digest
+from vestige.pipeline.sources import read_digest, source_digest
 from vestige.pipeline.store import Artifact, Meta, Store
 from vestige.pipeline.tasks import make_task
 from vestige.plugins import HOOK_OF, Plugins
 from vestige.progress import Progress
 from vestige.recommenders.contract import Catalogue, Composite, Modular, Recommender, Scorer, Unfinished, fit
 from vestige.recommenders.scoring import Scores, load_scores, save_scores, score_queries
-from vestige.specs import AttackSpec, MethodSpec
+from vestige.recommenders.trying import try_out
+from vestige.specs import AttackSpec, MethodSpec, Spec
 
 
 class Workbench:
@@ -45,6 +47,17 @@ class Workbench:
         self.store = store
         self.plugins = plugins
         self._inputs: tuple[tuple[str, str, int | None], _Inputs] | None = None
+        self._read_ahead: set[Spec] = set()
+
+    def read_ahead(self, payload: Mapping[str, Any]) -> None:
+        """Parses the sources of a job's plugins, which a process that is forked for it then need not.
+
+        No digest is kept: whoever runs the job reads the files again, so one that was edited meanwhile is noticed.
+        """
+        with suppress(Exception):  # whatever is wrong with a plugin is for the job to tell
+            for spec in set(self._described(payload)) - self._read_ahead:
+                self._read_ahead.add(spec)
+                read_digest(spec)
 
     def run(self, payload: Mapping[str, Any], folder: Path, progress: Progress, unfinished: Path | None = None) -> Meta:
         """Makes one artifact in `folder` and returns its meta, which says by whom it was made.
@@ -114,6 +127,7 @@ class Workbench:
         start = time.perf_counter()
         result: Unlearned = method.unlearn(task)
         seconds = time.perf_counter() - start
+        _check_cost(result, seconds)
         result.model.save(folder)
         cost = {
             "seconds": seconds,
@@ -135,9 +149,7 @@ class Workbench:
         n_items = inputs.data.n_items
         scores: dict[str, Scores] = {}
         asked, seconds = 0, 0.0
-        first = next(iter(views.queries.values()))
-        if len(first):  # the first call pays for allocation; it is not what a query costs
-            model.score(first.histories.take(np.arange(min(8, len(first)))))
+        try_out(model, views.queries.values(), n_items)  # no part of what a query costs
         for view, queries in views.queries.items():
             start = time.perf_counter()
             scores[view] = score_queries(model, queries, n_items, progress)
@@ -160,14 +172,17 @@ class Workbench:
         )
         progress(0.0, payload["attack"]["name"])
         try:
-            return save_attempts(attack.attack(target), target, folder)
+            found = list(attack.attack(target))
+        except Exception as error:
+            if out_of_memory(error) or self.store.no_room(error):  # of this machine, which says nothing of the attack
+                raise
+            return _failed(error)
+        try:
+            return save_attempts(found, target, folder)
         except (OSError, SafetensorError):  # what was found cannot be written
             raise
-        except Exception as error:  # an attack that fails says nothing; the model is measured by the others
-            if out_of_memory(error):  # of this machine, which says nothing of the attack
-                raise
-            text = " ".join(str(error).split())
-            return {"recovered": {}, "told": {}, "failed": f"{type(error).__name__}: {text}"}
+        except Exception as error:
+            return _failed(error)
 
     def _measure(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
         inputs = self._inputs_of(payload)
@@ -220,6 +235,20 @@ class Workbench:
             self._inputs = (key, _Inputs(load_data(self.store, key[0]), load_split(self.store, key[1]), key[2]))
         return self._inputs[1]
 
+    def _described(self, part: object) -> Iterator[Spec]:
+        """The plugins that are described anywhere in a payload."""
+        if isinstance(part, Mapping):
+            if "digest" in part:
+                yield self._spec(part)
+            part = list(part.values())
+        if isinstance(part, list):
+            for inner in part:
+                yield from self._described(inner)
+
+    def _spec(self, described: Mapping[str, Any]) -> Spec:
+        kind = next(kind for kind in HOOK_OF if kind.kind == described["kind"])
+        return self.plugins.get(kind, described["name"])
+
     def _plugin(self, described: Mapping[str, Any]) -> Any:
         """A plugin's object, made from its resolved configuration."""
         factory, config = self._factory(described)
@@ -231,8 +260,7 @@ class Workbench:
         Raises:
             VestigeError: Its sources are not those the board was planned with; a result under their key would be false.
         """
-        kind = next(kind for kind in HOOK_OF if kind.kind == described["kind"])
-        spec = self.plugins.get(kind, described["name"])
+        spec = self._spec(described)
         factory = spec.load()
         if (spec.version, source_digest(spec)) != (described["version"], described["digest"]):
             raise VestigeError(f"the sources of {spec.name!r} were changed while the board ran; run it again.")
@@ -296,7 +324,8 @@ class Workbench:
     def _views(self, payload: Mapping[str, Any], inputs: "_Inputs") -> Views:
         asked = payload["views"]
         reach = self._fresh(asked["recommender"], inputs, payload["device"]).reach
-        return inputs.views(asked["seed"], reach, Part[asked.get("held_out", Part.TEST.name)])
+        world: stream.World = Part.UNSEEN if asked.get("world") == int(Part.UNSEEN) else Part.FORGET
+        return inputs.views(asked["seed"], reach, Part[asked.get("held_out", Part.TEST.name)], world)
 
     def _role(self, model: Mapping[str, Any], inputs: "_Inputs", device: str) -> Subject:
         """A role of the board, or one of the method's own beside it."""
@@ -336,17 +365,22 @@ class _Inputs:
 
     def __init__(self, data: Interactions, whole: Split, step: int | None) -> None:
         self.data, self.whole = data, whole
+        self.step = step
         self.split = whole if step is None else stream.after(data, whole, step)
-        self._views: dict[tuple[int, int | None, Part], Views] = {}
+        self._views: dict[tuple[int, int | None, Part, stream.World], Views] = {}
 
     @cached_property
     def catalogue(self) -> Catalogue:
         return Catalogue(tuple(self.data.item_ids.tolist()))
 
-    def views(self, seed: int, reach: int | None, held_out: Part) -> Views:
-        key = (seed, reach, held_out)
+    def views(self, seed: int, reach: int | None, held_out: Part, world: stream.World = Part.FORGET) -> Views:
+        key = (seed, reach, held_out, world)
         if key not in self._views:
-            self._views[key] = views_module.build(self.data, self.split, seed, reach, held_out, self.whole)
+            if self.step is not None and world == Part.UNSEEN:
+                there = stream.after(self.data, self.whole, self.step, world)
+            else:
+                there = None
+            self._views[key] = views_module.build(self.data, self.split, seed, reach, held_out, self.whole, there)
         return self._views[key]
 
 
@@ -381,6 +415,20 @@ def _recordable(metric: str, found: Measurement) -> Measurement:
             "'lower', 'gold', 'none' or a number as text."
         )
     return found
+
+
+def _check_cost(result: Unlearned, seconds: float) -> None:
+    """Raises a VestigeError where a method says of its cost what cannot be."""
+    if not 0 <= result.setup_seconds <= seconds:
+        raise VestigeError(f"setup_seconds is {result.setup_seconds:g} of the {seconds:g} seconds it took in all.")
+    if result.flops is not None and not (math.isfinite(result.flops) and result.flops >= 0):
+        raise VestigeError(f"flops is {result.flops:g}, not a number of operations.")
+
+
+def _failed(error: Exception) -> Meta:
+    """What is kept of an attack that failed: it says nothing, and the model is measured by the others."""
+    text = " ".join(str(error).split())
+    return {"recovered": {}, "told": {}, "failed": f"{type(error).__name__}: {text}"}
 
 
 def _parameters(model: Recommender) -> int:

@@ -106,8 +106,7 @@ class Store:
             with _guarded(self.root):
                 partial = self._aside(stage, key)
             try:
-                with _guarded(self.root, NO_ROOM):
-                    meta = fill(partial)
+                meta = self._filled(fill, partial)
                 _seal(partial, meta, self.root)
                 with _guarded(self.root):
                     target = self.folder(stage, key)
@@ -122,6 +121,21 @@ class Store:
         if made is None:
             raise StoreError(f"{self.folder(stage, key)}: what was just written cannot be read back.")
         return made, True
+
+    def _filled(self, fill: Callable[[Path], Meta], folder: Path) -> Meta:
+        try:
+            return fill(folder)
+        except (OSError, SafetensorError) as error:
+            if not self.no_room(error):
+                raise
+            raise _refused(self.root, error) from error
+
+    def no_room(self, error: Exception) -> bool:
+        """Whether an error says that nothing more can be written here; one that names a file elsewhere does not."""
+        if _number(error) not in NO_ROOM:
+            return False
+        named = getattr(error, "filename", None)
+        return not isinstance(named, str) or Path(named).absolute().is_relative_to(self.root.absolute())
 
     def _read(self, stage: str, key: str) -> "Artifact | str | None":
         """The artifact, what is wrong with it, or None where there is none."""
@@ -244,22 +258,23 @@ def write_atomically(file: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _guarded(place: Path, only: frozenset[int] | None = None) -> Iterator[None]:
-    """Turns the system's refusals (or only those of these numbers) into a sentence."""
+def _guarded(place: Path) -> Iterator[None]:
+    """Turns the system's refusals into a sentence."""
     try:
         yield
     except (OSError, SafetensorError) as error:
-        if only is not None and _number(error) not in only:
-            raise
-        why = error.strerror if isinstance(error, OSError) else None
-        raise StoreError(f"{place}: cannot be written ({why or error}).") from error
+        raise _refused(place, error) from error
 
 
-def _number(error: OSError | SafetensorError) -> int | None:
+def _refused(place: Path, error: Exception) -> StoreError:
+    return StoreError(f"{place}: cannot be written ({getattr(error, 'strerror', None) or error}).")
+
+
+def _number(error: Exception) -> int | None:
     """The system's number of an error; safetensors says it in words."""
     if isinstance(error, OSError):
         return error.errno
-    found = re.search(r"os error ([0-9]+)", str(error))
+    found = re.search(r"os error ([0-9]+)", str(error)) if isinstance(error, SafetensorError) else None
     return int(found[1]) if found else None
 
 

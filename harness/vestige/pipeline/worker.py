@@ -3,11 +3,12 @@
 Started as `python -m vestige.pipeline.worker STORE THREADS`. Whatever plugins print goes to standard error, so that it
 cannot disturb the answers. When standard input closes, the parent is gone, and the worker ends at once.
 
-The worker itself only imports. Every job runs in a child of its own, forked from it: so a job's peak memory is that of
-a fresh process, nothing one job left behind reaches the next, and no job pays for imports. The worker never computes
-anything with torch, whose threads would not survive the fork.
+The worker itself only imports and reads sources. Every job runs in a child of its own, forked from it: so a job's peak
+memory is that of a fresh process, nothing one job left behind reaches the next, and no job pays for imports. The worker
+never computes anything with torch, whose threads would not survive the fork.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -39,6 +40,20 @@ PRELOADED = (
 """What jobs need and is slow to import."""
 
 
+ANSWERED = 83
+"""What a child ends with that has told how its job ended; what ends the process itself may well say 0."""
+
+
+def preload() -> None:
+    """Does once what every job would do again for itself."""
+    for module in PRELOADED:
+        importlib.import_module(module)
+    with contextlib.suppress(ImportError):  # nothing that transformers promises; without it jobs begin later
+        from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+        get_checkpoint_conversion_mapping("t5")  # compiles the patterns of all models
+
+
 def main() -> None:
     """Runs until standard input closes."""
     store_root, threads = Path(sys.argv[1]), int(sys.argv[2])
@@ -53,8 +68,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
 
     quiet_warnings()
-    for module in PRELOADED:
-        importlib.import_module(module)
+    preload()
     from vestige import plugins
     from vestige.pipeline.provenance import here
     from vestige.pipeline.stages import Workbench
@@ -67,6 +81,7 @@ def main() -> None:
     while True:
         job = jobs.get()
         if hasattr(os, "fork"):
+            bench.read_ahead(job["payload"])
             _run_in_child(bench, job, threads, answer)
         else:  # no fork on this system: jobs then share the process
             _run(bench, job, threads, answer)
@@ -87,13 +102,13 @@ def _run_in_child(bench: Any, job: dict[str, Any], threads: int, answer: Answer)
         try:
             threading.Thread(target=_end_with, args=(worker,), daemon=True).start()
             _run(bench, job, threads, answer)
-            code = 0
+            code = ANSWERED
         except BaseException:  # whatever it was, the worker tells it by the exit code
             traceback.print_exc()
         finally:
             os._exit(code)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if code:
+    if code != ANSWERED:
         killed = code == -signal.SIGKILL
         message = (
             "the system killed the process (signal 9), as it does when memory runs out"

@@ -18,7 +18,7 @@ HOW_TO_READ = """## How to read this
 - **AUC**: how well the forgotten can be told from users nobody ever trained on. Gold's value is the target, ½ up to
   noise; far below ½ gives away as much as far above. *raw* uses the score alone, *calibrated* subtracts another
   retrained model's, *learned* is a trained attack, *blackbox* the same on ranks and lists alone, *shadow* compares with
-  models that never saw the user, *probe* reads the encoder's states, *swap* averages over the world in which forgotten
+  models that never saw the user, *probe* reads inner states, *swap* averages over the world in which forgotten
   and never-trained users change places. NO POWER: the attack does not work on base (lower bound of 0.6 or less), so it
   says nothing.
 - **AUC router**, **AUC latency**: how well the router's own output, or the time an answer takes, tells who asked to be

@@ -1,5 +1,6 @@
 """`vestige unlearn`: a base and a list of what must be forgotten become an unlearned model."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -140,6 +141,7 @@ def unlearn(
         result: Unlearned
         result, cost = timed(lambda: runs.unlearn(task))
         result.model.save(folder / MODEL)
+        _in_order(folder / MODEL)
         made = Manifest(
             made_by="unlearn",
             vestige=version(),
@@ -159,6 +161,18 @@ def unlearn(
         )
         write_manifest(folder, made)
     return made
+
+
+def _in_order(folder: Path) -> None:
+    """Sorts the names of the layers that adapters stand on: PEFT keeps a set, whose order is another in each process.
+
+    In a board's workers all text hashes alike; a command of its own gave one model another checksum each time.
+    """
+    for file in sorted(folder.rglob("adapter_config.json")):
+        said = json.loads(file.read_text())
+        if isinstance(said.get("target_modules"), list):
+            said["target_modules"].sort()
+            file.write_text(json.dumps(said, indent=2, sort_keys=True))
 
 
 def split_of(source: Source, base: Manifest, base_folder: Path, left: Left, folder: Path) -> Split:

@@ -8,10 +8,8 @@ import numpy as np
 
 from vestige.data.sequences import Sequences
 from vestige.recommenders.contract import FloatArray, Modular, Scorer
+from vestige.recommenders.trying import NORMALISED
 from vestige.testing.check import require
-
-NORMALISED = 1e-3
-"""So far the probabilities of a row may sum from 1: float32 over a small catalogue."""
 
 SAME = 1e-5
 """Log-probabilities nearer than this are the same after saving and loading."""

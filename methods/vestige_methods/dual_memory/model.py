@@ -72,7 +72,7 @@ class DualMemoryModel:
         return self.main.module, self.adapter, self.router
 
     def represent(self, histories: Sequences) -> FloatArray:
-        """float32 [queries, features]: what the main memory's encoder makes of each history; the side shares it."""
+        """float32 [queries, features]: what the main memory makes of each history; its encoder is the side's, too."""
         return self.main.represent(histories)
 
     @torch.inference_mode()

@@ -23,7 +23,7 @@ MEANINGS = (
     (r"auc_learned/forget", "Membership by a trained attack, cross-fitted by user."),
     (r"auc_blackbox/forget", "Membership by ranks and lists alone."),
     (r"auc_shadow/forget", "Membership against shadow models that were trained with and without each user."),
-    (r"auc_probe/forget", "Membership read from the encoder's states."),
+    (r"auc_probe/forget", "Membership read from the model's inner states."),
     (r"auc_swap/forget", "Membership, averaged over the world where forgotten and never-trained users change places."),
     (r"router_auc/forget", "How well the router's own output tells who asked to be forgotten; ½ is right."),
     (r"router_share/(\w+)", r"Share of the queries of \1 that the router sends to the side memory."),
