@@ -2,8 +2,8 @@
 
     θ = θ_o + scale · (H + λI)⁻¹ g,   g = (|F| / |R|) ∇CE_f(θ_o),   H = ∇²CE_r(θ_o)
 
-In |F|, |R| and CE_f an interaction weighs as it does in training, which draws windows. What stands first in a history is
-no transition that could be asked for; it is taken to have the average gradient of the others.
+In |F|, |R| and CE_f an interaction weighs as it does in training, which draws windows. What stands first in a
+history is no transition that could be asked for; it is taken to have the average gradient of the others.
 
 Removing F moves the optimum of the mean loss by that much, to first order (Koh and Liang, ICML 2017, arXiv
 1703.04730; Guo et al., "Certified Data Removal", ICML 2020, arXiv 1911.03030). On the items' embeddings alone it is
