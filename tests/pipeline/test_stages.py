@@ -1,5 +1,6 @@
 """What is kept of an attack that does not end well."""
 
+import contextlib
 import errno
 import math
 import os
@@ -54,6 +55,22 @@ def test_too_little_memory_is_no_result_of_an_attack(
     assert not store.has("attack", "key")
 
 
+@pytest.mark.parametrize(("error", "kept"), [(MemoryError(), False), (ValueError("two hits"), True)])
+def test_too_little_memory_for_what_was_found_is_no_result_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, kept: bool
+) -> None:
+    store, attack = attacked(tmp_path, monkeypatch, error)
+    monkeypatch.setattr(Raises, "attack", lambda self, target: [])
+
+    def save(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(stages, "save_attempts", save)
+    with contextlib.nullcontext() if kept else pytest.raises(MemoryError):
+        attack()
+    assert store.has("attack", "key") is kept
+
+
 def test_what_an_attack_raises_is_kept_as_its_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, attack = attacked(tmp_path, monkeypatch, ValueError("no\nstates"))
     attack()
@@ -64,7 +81,7 @@ def test_what_an_attack_raises_is_kept_as_its_sentence(tmp_path: Path, monkeypat
 def test_a_file_that_an_attack_cannot_read_is_the_attacks_own_trouble(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None
 ) -> None:
-    """Also on a read-only disk, if it is another than the store's; whether it fails at once or while it is asked."""
+    """Also on a read-only disk, if it is another than the store's."""
     for number in (errno.ENOENT, errno.EROFS) if named else (errno.ENOENT,):
         store, attack = attacked(tmp_path / str(number), monkeypatch, OSError(number, os.strerror(number), named))
         attack()

@@ -182,6 +182,8 @@ class Workbench:
         except (OSError, SafetensorError):  # what was found cannot be written
             raise
         except Exception as error:
+            if out_of_memory(error):
+                raise
             return _failed(error)
 
     def _measure(self, payload: Mapping[str, Any], folder: Path, progress: Progress) -> Meta:
