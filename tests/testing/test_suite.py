@@ -88,6 +88,7 @@ ABOUT = {"version": "1", "summary": "Breaks one rule."}
 SPECS: list[tuple[type[Spec], Mapping[str, tuple[str, str]], Mapping[str, Any]]] = [
     (MethodSpec, wrong.METHODS, {}),
     (MethodSpec, wrong.OWN_BASES, {"own_base": True}),
+    (MethodSpec, wrong.GOLDS, {"same_as": "gold"}),
     (DatasetSpec, wrong.DATASETS, {"licence": "none needed"}),
     (RecommenderSpec, wrong.RECOMMENDERS, {}),
     (MetricSpec, wrong.METRICS, {"measures": ("constant",)}),

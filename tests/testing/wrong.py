@@ -248,6 +248,13 @@ OWN_BASES = {
 }
 
 
+class ClaimsToRetrain(Honest):
+    pass
+
+
+GOLDS = {"ClaimsToRetrain": ("is retraining, as its spec says", "leave same_as out of the spec")}
+
+
 class Shop:
     def __init__(self, config, cache):
         pass

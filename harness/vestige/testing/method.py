@@ -55,6 +55,7 @@ class MethodChecks:
         """The checks, in the order in which they are best mended."""
         return [
             *(self._own_base() if self._spec.own_base else []),
+            *([Check("is retraining, as its spec says", self._retrains)] if self._spec.same_as == "gold" else []),
             Check("forgets whole users", self._works),
             Check("forgets single interactions, or refuses them in a sentence", self._interactions),
             Check("forgets withdrawn items, or refuses them in a sentence", self._items),
@@ -112,6 +113,18 @@ class MethodChecks:
             "saving and loading",
             "save everything that an answer depends on, and read it in `load_recommender`",
             SAME,
+        )
+
+    def _retrains(self) -> None:
+        """A board takes it at its word: gold's results stand in its row, and it is never run there."""
+        place, found = self._users(), self._first()
+        gold = place.fresh()
+        gold.fit(place.task(SEED).retained, SEED, silent)
+        same_scores(
+            answers(gold, world.histories(place.data, place.split), place.data.n_items),
+            found.scores,
+            "forgetting by it instead of training on what is retained, which same_as = 'gold' calls the same,",
+            "leave same_as out of the spec, so that boards run the method",
         )
 
     def _works(self) -> None:
