@@ -3,7 +3,7 @@
 import numpy as np
 
 from vestige.data.request import Part
-from vestige.data.sequences import IntArray
+from vestige.data.sequences import IntArray, Sequences
 from vestige.measuring.contract import Context, Subject
 from vestige.measuring.ranks import hit_at, mean_rank
 from vestige.measuring.statistics import Floats
@@ -19,7 +19,8 @@ def blackbox_sides(context: Context, model: Subject) -> Sides:
 
 def blackbox_features(context: Context, model: Subject, view: str) -> Floats:
     """float64 [queries, 6]: log-rank, hit@1, hit@10, whether the target is in the top-100 list, and the shares of the
-    top-10 and the top-100 list that are items of the user's own: those that some training may look at.
+    top-10 and the top-100 list that are items of the user's own: those that some training may look at. Where items are
+    withdrawn a unit is no user, and these are the items of the history that is asked after.
 
     The lists mask nothing, so a list that repeats the user's past shows in the last two.
     """
@@ -27,7 +28,11 @@ def blackbox_features(context: Context, model: Subject, view: str) -> Floats:
     parent, rows = context.views.rows[view]
     queries = context.views.queries[parent]
     listed = scores.top_items
-    own = _own(context, queries.users[rows], listed)
+    own = (
+        _had(context, queries.histories.take(rows), listed)
+        if context.split.kind == "items"
+        else _own(context, queries.users[rows], listed)
+    )
     columns = [
         np.log(mean_rank(scores.above, scores.equal)),
         hit_at(scores.above, scores.equal, 1),
@@ -37,6 +42,13 @@ def blackbox_features(context: Context, model: Subject, view: str) -> Floats:
         own[:, :LONG].mean(axis=1),
     ]
     return np.stack(columns, axis=1)
+
+
+def _had(context: Context, histories: Sequences, items: IntArray) -> Floats:
+    """float64 0/1 [queries, width]: whether each item [queries, width] is in the query's history."""
+    queries = np.arange(len(items), dtype=np.int64)
+    keys = np.repeat(queries, histories.lengths) * context.data.n_items + histories.items
+    return np.isin(queries[:, None] * context.data.n_items + items, keys).astype(np.float64)
 
 
 def _own(context: Context, users: IntArray, items: IntArray) -> Floats:

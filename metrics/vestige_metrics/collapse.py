@@ -1,6 +1,7 @@
 """Collapse: does the model still recommend the breadth of the catalogue, or the same few popular items to everybody?
 
-Over the lists of `retain`, each the 10 highest items that are not in the history:
+Over the lists of `retain`, each the 10 highest items that are not in the history (of whoever has had so many of the 100
+highest that fewer than 10 are left, the model is asked again):
 
     coverage@10   = share of the catalogue that stands in some list
     gini@10       = Σ_i (2i − n − 1) x_i / (n Σ_i x_i), x_1 ≤ … ≤ x_n how often each of the n items is recommended
@@ -25,6 +26,9 @@ from vestige_metrics.configs import NoSettings
 
 K = 10
 
+CELLS = 4_000_000
+"""Scores held in memory at once."""
+
 
 class Collapse:
     """See the module's docstring."""
@@ -43,7 +47,7 @@ class Collapse:
             return
         own, gold = (recommended(context, model) for model in (context.subject, context.roles["gold"]))
         short = int((own.chosen.sum(axis=1) < min(K, context.data.n_items)).sum())
-        note = f"{short} lists are shorter than {K}: the history holds most of the highest items" if short else ""
+        note = f"{short} lists are shorter than {K}: the history holds nearly all items" if short else ""
         counts = [np.bincount(lists.items[lists.chosen], minlength=context.data.n_items) for lists in (own, gold)]
         for name, statistic in ((f"coverage@{K}", coverage), (f"gini@{K}", gini)):
             mine, its = (statistic(count) for count in counts)
@@ -60,8 +64,8 @@ class Lists:
     """What a model recommends.
 
     Attributes:
-        items: int32 [queries, highest], nothing masked, highest first.
-        chosen: bool [queries, highest]: the first `K` of them that are not in the history.
+        items: int32 [queries, highest], highest first; of no meaning where not chosen.
+        chosen: bool [queries, highest]: the `K` highest of all that are not in the history, or all of these.
     """
 
     items: IntArray
@@ -92,9 +96,29 @@ def gini(counts: IntArray) -> float:
 
 def recommended(context: Context, model: Subject) -> Lists:
     """What a model recommends to the users of `retain`, a row each, in the order of the view."""
+    return context.once(("recommended", model.name), lambda: _recommended(context, model))
+
+
+def _recommended(context: Context, model: Subject) -> Lists:
     parent, rows = context.views.rows["retain"]
-    histories = context.views.queries[parent].histories.take(rows)
-    return lists(context.scores(model, "retain").top_items, histories, context.data.n_items)
+    histories, n_items = context.views.queries[parent].histories.take(rows), context.data.n_items
+    found = lists(context.scores(model, "retain").top_items, histories, n_items)
+    short = np.flatnonzero(found.chosen.sum(axis=1) < K)
+    if not len(short) or found.items.shape[1] == n_items:
+        return found
+    # What stands below the highest items was not kept.
+    items, chosen, scorer = found.items.copy(), found.chosen.copy(), model.load()
+    step = max(1, CELLS // n_items)
+    for start in range(0, len(short), step):
+        some = short[start : start + step]
+        asked = histories.take(some)
+        scores = np.array(scorer.score(asked.anonymous()))
+        scores[np.repeat(np.arange(len(some)), asked.lengths), asked.items] = -np.inf
+        top = np.argsort(-scores, axis=1, kind="stable")[:, :K]
+        items[some, :K] = top
+        chosen[some] = False
+        chosen[some, :K] = np.isfinite(np.take_along_axis(scores, top, axis=1))
+    return Lists(items, chosen)
 
 
 def _popularity(context: Context, of: Lists) -> tuple[Estimate, PerUser]:

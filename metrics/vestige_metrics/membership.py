@@ -20,7 +20,14 @@ from vestige_metrics.membership_attacks import (
     why_not,
 )
 from vestige_metrics.power import controls
-from vestige_metrics.telling import FPR_PERCENT, QUANTILES, standing, too_few_for_power, true_positive_rate
+from vestige_metrics.telling import (
+    FPR_PERCENT,
+    QUANTILES,
+    standing,
+    too_few_for_power,
+    true_positive_rate,
+    units_for,
+)
 
 NO_POWER = "NO POWER"
 
@@ -72,6 +79,10 @@ def _told_apart(context: Context, name: str) -> Iterator[Measurement]:
 def _standing(context: Context, name: str) -> Iterator[Measurement]:
     impossible, made = why_not(context, name), attack(context, name)
     assert isinstance(made, OneWorld)
-    found = {} if impossible else standing(context, made.values(context, context.subject))
+    values = None if impossible else made.values(context, context.subject)
+    found = {} if values is None else standing(context, values)
     for q in QUANTILES:
-        yield measured(f"standing_q{q:02d}_{name}", "forget", found.get(q), "gold", note=impossible)
+        note = impossible
+        if values is not None and q not in found:
+            note = f"{len(values.forget)} are too few for a quantile of {q} %; {units_for(q)} are needed"
+        yield measured(f"standing_q{q:02d}_{name}", "forget", found.get(q), "gold", note=note)

@@ -156,6 +156,18 @@ def has_power(context: Context, name: str) -> bool:
     return attack_auc(context, context.roles["base"], name).interval[0] > POWER
 
 
+def escaped(context: Context, name: str) -> bool:
+    """Whether an attack has power on base, and could not be made on this model: what has no states to be read is not
+    thereby known to give nothing away.
+    """
+    if name in BUILT_IN or incomparable(context) or too_few_for_power(context):
+        return False
+    yardstick = [context.roles[role] for role in ("base", "gold", "control")]
+    if name in context.subject.attempts.told or any(name not in model.attempts.told for model in yardstick):
+        return False
+    return attack_auc(context, context.roles["base"], name).interval[0] > POWER
+
+
 def _calibrated(context: Context, model: Subject) -> Sides:
     """s_m minus recheck's; for recheck itself, minus control's."""
     reference = "control" if model.name == "recheck" else "recheck"

@@ -44,7 +44,7 @@ def _measure(context: Context, name: str, view: str) -> Iterator[Measurement]:
     difference = own - gold
     few = ""
     if view == "forget" and difference.value > 0:
-        sides = (_each(context, model, name, view) for model in (context.subject, context.roles["gold"]))
+        sides = (each(context, model, name, view) for model in (context.subject, context.roles["gold"]))
         few = rests_on_few(context.views.users(view), *sides)
     yield measured(f"{name}:vs_gold", view, difference, "0" if better == "gold" else better, note=few)
 
@@ -52,12 +52,12 @@ def _measure(context: Context, name: str, view: str) -> Iterator[Measurement]:
 def quality(context: Context, model: Subject, name: str, view: str) -> tuple[Estimate, PerUser]:
     """`hit@k` or `ndcg@k` of a model over all queries of a view, and each user's own mean."""
     asked = context.views.users(view)
-    users, values = by_user(asked, _each(context, model, name, view))
+    users, values = by_user(asked, each(context, model, name, view))
     return context.bootstrap.mean(users, values, np.unique(asked, return_counts=True)[1]), PerUser(users, values)
 
 
-def _each(context: Context, model: Subject, name: str, view: str) -> Floats:
-    """[queries of the view]."""
+def each(context: Context, model: Subject, name: str, view: str) -> Floats:
+    """`hit@k` or `ndcg@k` of each query of a view, [queries]."""
     measure, _, k = name.partition("@")
     return MEASURES[measure](context.scores(model, view), int(k))
 

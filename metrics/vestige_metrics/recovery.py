@@ -149,7 +149,8 @@ def _recovered(context: Context, attempt: str) -> Outcome:
     hits = np.stack([_hits(context, model, attempt) for model in models])
     of_f = _means(context, "forget", hits)
     if of_f is None:
-        return Outcome(None, "no query was asked of every model")
+        alone = np.isnan(hits[0]).all() and _means(context, "forget", hits[1:]) is not None
+        return Outcome(None, NOT_MADE if alone else "no query was asked of every model")
     others = [_others(context, model, attempt) for model in models]
     known = [values for values in others if values is not None]
     of_t = _means(context, "unseen_train", np.stack(known)) if len(known) == len(models) else None
@@ -161,9 +162,9 @@ def _recovered(context: Context, attempt: str) -> Outcome:
         of_base, of_best = of_f[1].value, of_f[best].value
         return Outcome(None, f"{NO_POWER}: on F alone base {of_base:.4f} above gold {of_best:.4f} {few}")
     ratio = (own - baseline).over(base - baseline)
-    alone = of_f[1], largest(of_f[2:])
-    if ratio is None or (alone[0] - alone[1]).interval[0] <= 0:  # the second: all that stands out is gold's luck with T
-        where, (high, low) = ("", (base, baseline)) if ratio is None else ("on F alone ", alone)
+    on_f = of_f[1], largest(of_f[2:])
+    if ratio is None or (on_f[0] - on_f[1]).interval[0] <= 0:  # the second: all that stands out is gold's luck with T
+        where, (high, low) = ("", (base, baseline)) if ratio is None else ("on F alone ", on_f)
         return Outcome(None, f"{NO_POWER}: {where}base {high.value:.4f} is not surely above gold {low.value:.4f}")
     if _not_made(context, attempt):
         return Outcome(None, NOT_MADE)

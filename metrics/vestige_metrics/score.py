@@ -11,20 +11,24 @@
 - RF: recovery, what the worst attempt of the track brings back.
 
 A harmonic mean is small where any term is small, so that nothing can be bought with something else. A term whose
-denominator's lower bound is not above 0, or which no attack has the power to judge, is UNDEFINED, and so is the score.
+denominator's lower bound is not above 0 (or that of U rests on fewer than five users), or which no attack has the power
+to judge, is UNDEFINED, and so is the score. So is P where an attack with power could not be made on this model, unless
+another leaves nothing.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 
+from vestige.data.sequences import IntArray
 from vestige.measuring.attacks import Track
 from vestige.measuring.contract import Context, Measurement, Subject, measured
 from vestige.measuring.ranks import ndcg_at
-from vestige.measuring.statistics import Estimate, by_user, harmonic_mean, smallest
+from vestige.measuring.statistics import Estimate, Floats, by_user, harmonic_mean, smallest
 from vestige_metrics.configs import NoSettings
+from vestige_metrics.fewest import rests_on_few
 from vestige_metrics.fidelity import forgetting_fidelity
-from vestige_metrics.membership_attacks import attack_auc, attack_names, has_power, why_not
+from vestige_metrics.membership_attacks import attack_auc, attack_names, escaped, has_power, why_not
 from vestige_metrics.recovery import TRACKS, failed_alone, worst_recovery
 
 K = 10
@@ -73,6 +77,8 @@ def utility(context: Context) -> Term:
     ratio = (own - popularity).over(smallest([gold, control]) - popularity)
     if ratio is None:
         return None, "UNDEFINED: gold or control does not surely beat the popularity list"
+    if few := _few(context, "gold" if gold.value <= control.value else "control"):
+        return None, f"UNDEFINED: how far gold or control beats the popularity list {few}"
     values = f"gold {gold.value:.4f}, control {control.value:.4f}, popularity {popularity.value:.4f}"
     return ratio.clipped(0.0, 1.0), f"ndcg@{K} {own.value:.4f}; {values}"
 
@@ -82,11 +88,9 @@ def privacy(context: Context, track: Track) -> Term:
     if alone := failed_alone(context, track):
         return None, f"UNDEFINED: {alone}"
     found: dict[str, Estimate] = {}
-    strong = [
-        name
-        for name, of in attack_names(context).items()
-        if (track == "weights" or of == "api") and not why_not(context, name) and has_power(context, name)
-    ]
+    names = [name for name, of in attack_names(context).items() if track == "weights" or of == "api"]
+    strong = [name for name in names if not why_not(context, name) and has_power(context, name)]
+    unmade = [name for name in names if escaped(context, name)]
     for name in strong:
         base, gold, control = (attack_auc(context, context.roles[r], name) for r in ("base", "gold", "control"))
         own = attack_auc(context, context.subject, name)
@@ -94,6 +98,8 @@ def privacy(context: Context, track: Track) -> Term:
         ratio = (told - (own - gold).magnitude()).over(told - (control - gold).magnitude())
         if ratio is not None:
             found[name] = ratio.clipped(0.0, 1.0)
+    if unmade and not any(left.value <= 0 for left in found.values()):
+        return None, f"UNDEFINED: {', '.join(unmade)} could not be made on this model"
     if not strong:
         return None, "UNDEFINED: no membership attack has power on base"
     if not found:
@@ -104,8 +110,19 @@ def privacy(context: Context, track: Track) -> Term:
 
 def _quality(context: Context, model: Subject) -> Estimate:
     """ndcg@10 over all queries of `retain` and of `unseen` (or `affected`)."""
-    views = [view for view in ("retain", "unseen", "affected") if context.has(view)]
-    asked = np.concatenate([context.views.users(view) for view in views])
-    scores = [context.scores(model, view) for view in views]
-    values = np.concatenate([ndcg_at(s.above, s.equal, K) for s in scores])
+    asked, values = _each(context, model)
     return context.bootstrap.mean(*by_user(asked, values), np.unique(asked, return_counts=True)[1])
+
+
+def _few(context: Context, role: str) -> str:
+    """Says so where a role stands above the popularity list for very few users; empty where not."""
+    (asked, own), (_, popularity) = (_each(context, context.roles[name]) for name in (role, "popularity"))
+    return rests_on_few(asked, own, popularity)
+
+
+def _each(context: Context, model: Subject) -> tuple[IntArray, Floats]:
+    """Whose each query is, and its ndcg@10."""
+    views = [view for view in ("retain", "unseen", "affected") if context.has(view)]
+    scores = [context.scores(model, view) for view in views]
+    asked = np.concatenate([context.views.users(view) for view in views])
+    return asked, np.concatenate([ndcg_at(s.above, s.equal, K) for s in scores])

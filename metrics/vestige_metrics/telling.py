@@ -78,14 +78,14 @@ def true_positive_rate(
 ) -> Measurement:
     """The share of F above the threshold that `percent` % of T exceed; refused where T is too small for that.
 
-    At least five units of T must be allowed above the threshold: percent · n_T ≥ 500.
+    At least five users (or withdrawn items) of T must be allowed above the threshold, percent · n_T ≥ 500: the
+    interactions of one user rise and fall together.
     """
     needed = -(-500 // percent)
-    if len(values.unseen) < needed:
-        why = (
-            f"{len(values.unseen)} never-trained {context.split.kind} are too few for {percent} % FPR; "
-            f"{needed} are needed"
-        )
+    n = len(np.unique(values.unseen))
+    if n < needed:
+        what = "items" if context.split.kind == "items" else "users"
+        why = f"{n} never-trained {what} are too few for {percent} % FPR; {needed} are needed"
         return measured(name, "forget", None, better, note=why)
     rows = np.concatenate([values.forget, values.unseen])
     scores = np.concatenate([values.forget_values, values.unseen_values])
@@ -107,7 +107,8 @@ def standing(context: Context, values: Sides) -> dict[int, Estimate]:
     Where F and T are exchangeable, the q % quantile is q % in expectation: quantiles are taken at k/(n + 1) for the
     k-th of n (Weibull's kind, the 6th of Hyndman and Fan, "Sample Quantiles in Statistical Packages", American
     Statistician 50, 1996). In a replicate the place of a unit is (weight before it + half its own + half the mean
-    weight) / (total + mean weight), which is that where all weights are equal.
+    weight) / (total + mean weight), which is that where all weights are equal. A quantile outside of all places, as
+    that of 5 % with fewer than 19 units, is left out: the lowest unit stands higher.
     """
     order = np.argsort(values.forget_values, kind="stable")
     lower = kernel(values.forget_values[order], values.unseen_values)
@@ -116,8 +117,13 @@ def standing(context: Context, values: Sides) -> dict[int, Estimate]:
     shares = down @ lower.T / down.sum(axis=1, keepdims=True)
     mean = up.mean(axis=1, keepdims=True)
     places = (np.cumsum(up, axis=1) - up / 2 + mean / 2) / (up.sum(axis=1, keepdims=True) + mean)
-    found = {q: _interpolated(places, shares, q / 100) for q in QUANTILES}
+    found = {q: _interpolated(places, shares, q / 100) for q in QUANTILES if len(order) >= units_for(q)}
     return {q: Estimate(float(rows[0]), rows[1:]) for q, rows in found.items()}
+
+
+def units_for(q: int) -> int:
+    """How many units have a quantile of q per cent: the lowest of n stands at 1/(n + 1), the highest at n/(n + 1)."""
+    return -(-100 // min(q, 100 - q)) - 1
 
 
 def _weights(context: Context, users: IntArray) -> Floats:

@@ -1,13 +1,15 @@
 """Validity: has the recommender learned anything that could be unlearned?
 
-A board whose gold does not beat the list of the most popular items on `retain`, by interval, says nothing: INVALID.
+A board whose gold does not beat the list of the most popular items on `retain`, by interval and for at least five
+users, says nothing: INVALID.
 """
 
 from collections.abc import Iterator
 
 from vestige.measuring.contract import Context, Measurement, measured
 from vestige_metrics.configs import NoSettings
-from vestige_metrics.ranking import quality
+from vestige_metrics.fewest import rests_on_few
+from vestige_metrics.ranking import each, quality
 
 INVALID = "INVALID"
 
@@ -26,5 +28,10 @@ class Validity:
             quality(context, context.roles[role], "hit@10", "retain")[0] for role in ("gold", "popularity")
         )
         better = gold - popularity
-        note = "" if better.interval[0] > 0 else f"{INVALID}: gold does not surely beat the popularity list"
+        sides = (each(context, context.roles[role], "hit@10", "retain") for role in ("gold", "popularity"))
+        note = rests_on_few(context.views.users("retain"), *sides)
+        if better.interval[0] <= 0:
+            note = f"{INVALID}: gold does not surely beat the popularity list"
+        elif note:
+            note = f"{INVALID}: that gold beats the popularity list {note}"
         yield measured("gold_vs_popularity", "retain", better, "higher", note=note)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 
 from tests.planted import Planted, by_name, context, noise, remembers, setting, world
 from vestige.data.interactions import Interactions, from_columns
@@ -240,7 +241,7 @@ class AtRanks:
         for row, rank in enumerate(ranks.tolist()):
             order = np.setdiff1d(np.arange(1, ITEMS), [ASKED.targets[row]])
             order = np.append(np.insert(rng.permutation(order), rank - 1, ASKED.targets[row]), 0)
-            self.scores[row, order] = -np.arange(ITEMS) / ITEMS
+            self.scores[row, order] = log_softmax(-np.arange(ITEMS) / ITEMS)
         self.at = 0
 
     def score(self, histories: Sequences) -> np.ndarray:

@@ -4,22 +4,27 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 
 from tests.planted import Planted, by_name, context, noise, remembers_events, setting, world
 from vestige.data import stream
 from vestige.data.request import HoldoutConfig, RequestConfig, draw
+from vestige.data.sequences import Sequences
 from vestige.data.units import frame
 from vestige.data.views import Queries, build
 from vestige.measuring.contract import Context
 from vestige.measuring.ranks import hit_at
 from vestige.recommenders import scoring
 from vestige.recommenders.contract import FloatArray
+from vestige_metrics import collapse
+from vestige_metrics.blackbox import blackbox_features
 from vestige_metrics.configs import NoSettings, RankingConfig
 from vestige_metrics.first_request import FirstRequest
 from vestige_metrics.membership import Membership
 from vestige_metrics.memory import score_sides, units
 from vestige_metrics.ranking import Ranking
 from vestige_metrics.recovery import Recovery
+from vestige_metrics.router import Router
 from vestige_metrics.withdrawn import Withdrawn
 
 DATA = world(users=80, items=60)
@@ -139,17 +144,22 @@ def test_a_withdrawn_item_that_is_still_recommended_is_seen_though_nothing_of_th
     assert gold["withdrawn@10/retain"].value == 0 == gold["withdrawn@10:vs_gold/retain"].value
 
 
-def test_who_has_no_whole_list_is_not_said_to_be_free_of_withdrawn_items(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cells", [4_000_000, 1])
+def test_whoever_has_had_the_highest_items_is_asked_about_those_below(
+    monkeypatch: pytest.MonkeyPatch, cells: int
+) -> None:
     """A model that lists the history first leaves less than ten to see of the few kept; the withdrawn stand below."""
+    monkeypatch.setattr(collapse, "CELLS", cells)
     monkeypatch.setattr(scoring, "TOP", 15)
     split = draw(DATA, RequestConfig(kind="items", count=12), HoldoutConfig(), 0)
     measured = frame(DATA, split, build(DATA, split, 0))
     asked = measured.views.queries["retain"]
-    some = set(np.unique(asked.users)[::2].tolist())
+    everybody = np.unique(asked.users)
+    some, finds = set(everybody[::2].tolist()), everybody[: len(everybody) // 2]
 
     def logits(queries: Queries) -> FloatArray:
         z = noise(0, N)(queries)
-        z[:, split.forget_items] += 50.0
+        z[:, split.forget_items] += np.where(np.isin(queries.users, finds), 50.0, -50.0)[:, None]
         for row, user in enumerate(queries.users.tolist()):
             if user in some:
                 z[row, queries.histories.row(row)] += 100.0
@@ -165,9 +175,69 @@ def test_who_has_no_whole_list_is_not_said_to_be_free_of_withdrawn_items(monkeyp
     ctx = context(measured.data, measured.split, measured.views, {**roles, "unlearned": Planted(logits)})
     seen = [len(set(asked.histories.row(row).tolist())) for row in range(len(asked))]
     short = {u for u, n in zip(asked.users.tolist(), seen, strict=True) if u in some and n > 5}
+    assert short & set(finds.tolist()) and short - set(finds.tolist())
+    ctx = replace(ctx, subject=replace(ctx.subject, load=lambda: Again(asked, logits(asked))))
     share = by_name(Withdrawn(NoSettings()).measure(ctx))["withdrawn@10/retain"]
-    assert short and share.value == 1.0 and share.note == f"without {len(short)} users whose list is shorter than 10"
-    assert share.per_user is not None and not short & set(share.per_user.users.tolist())
+    assert share.per_user is not None and share.note == ""
+    assert set(share.per_user.users.tolist()) == set(everybody.tolist())
+    z = logits(asked)
+    whole = []
+    for row in range(len(asked)):
+        had = set(asked.histories.row(row).tolist())
+        whole.append([i for i in np.argsort(-z[row], kind="stable").tolist() if i not in had][:10])
+    right = [bool(set(split.forget_items.tolist()) & set(items)) for items in whole]
+    assert right == np.isin(asked.users, finds).tolist() and share.value == pytest.approx(np.mean(right))
+    lists = collapse.recommended(ctx, ctx.subject)
+    assert [sorted(row[few].tolist()) for row, few in zip(lists.items, lists.chosen, strict=True)] == [
+        sorted(items) for items in whole
+    ]
+
+
+class Again:
+    """Answers queries by their history, as it answered them before."""
+
+    def __init__(self, asked: Queries, logits: FloatArray) -> None:
+        scores = log_softmax(logits.astype(np.float64), axis=1).astype(np.float32)
+        self.known = {tuple(asked.histories.row(row).tolist()): scores[row] for row in range(len(asked))}
+
+    def score(self, histories: Sequences) -> FloatArray:
+        return np.stack([self.known[tuple(histories.row(row).tolist())] for row in range(len(histories))])
+
+    def save(self, folder: object) -> None:
+        raise AssertionError(folder)
+
+
+def test_a_list_of_the_past_is_told_by_its_items_where_a_unit_is_no_user() -> None:
+    """`blackbox` on withdrawn items: the last two features are of the history, and not of the withdrawn item itself."""
+    split = draw(DATA, RequestConfig(kind="items", count=12), HoldoutConfig(), 0)
+    measured = frame(DATA, split, build(DATA, split, 0))
+
+    def repeats(queries: Queries) -> FloatArray:
+        z = noise(0, N)(queries)
+        for row in range(len(queries)):
+            z[row, queries.histories.row(row)] += 20.0
+        return z
+
+    models = {"base": Planted(repeats), "unlearned": Planted(noise(1, N))}
+    ctx = context(measured.data, measured.split, measured.views, models)
+    histories = ctx.views.queries["forget"].histories
+    had = np.asarray([len(set(histories.row(row).tolist())) for row in range(len(histories))])
+    found = blackbox_features(ctx, ctx.roles["base"], "forget")
+    assert found[:, 4] == pytest.approx(np.minimum(had, 10) / 10)
+    assert found[:, 5] == pytest.approx(had / N)
+    assert blackbox_features(ctx, ctx.subject, "forget")[:, 5] == pytest.approx(had / N)
+
+
+def test_a_router_of_withdrawn_items_has_no_natural_prevalence() -> None:
+    split = draw(DATA, RequestConfig(kind="items", count=12), HoldoutConfig(), 0)
+    measured = frame(DATA, split, build(DATA, split, 0))
+    models = {name: Planted(noise(1, N)) for name in ("base", "unlearned")}
+    ctx = context(measured.data, measured.split, measured.views, models)
+    scores = {view: replace(s, router=np.full(len(s), 0.3, np.float32)) for view, s in ctx.subject.scores.items()}
+    routed = replace(ctx.subject, scores=scores, threshold=0.5)
+    found = by_name(Router(NoSettings()).measure(replace(ctx, subject=routed)))
+    assert "router_share/forget" in found and "router_auc/forget" in found
+    assert not {"router_brier", "router_ece", "router_precision", "router_tp"} & found.keys()
 
 
 def test_where_users_are_forgotten_no_item_is_withdrawn() -> None:

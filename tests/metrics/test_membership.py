@@ -45,7 +45,7 @@ from vestige_metrics.memory import Sides, features, score_sides, sides, units
 from vestige_metrics.plugin import vestige_metrics
 from vestige_metrics.power import blind_sides, permuted
 from vestige_metrics.shadow import shadow_sides
-from vestige_metrics.telling import QUANTILES, auc, standing, true_positive_rate
+from vestige_metrics.telling import QUANTILES, auc, standing, true_positive_rate, units_for
 
 DATA, SPLIT, VIEWS = setting(world(users=140, seed=1), count=30)
 N = DATA.n_items
@@ -460,14 +460,21 @@ def test_interactions_are_units_of_their_own() -> None:
     assert units(ctx).pairs.max() > asked
 
 
-def test_interactions_count_for_true_positives() -> None:
+def test_users_count_for_true_positives_whatever_was_forgotten() -> None:
     found = measure(judged_events(EVENT_ROLES["base"]))
-    asked = len(ASKED.queries["forget"])
-    assert 100 <= asked < 500
-    assert found["tpr@5%_raw/forget"].value > 0.2
-    assert found["tpr@1%_raw/forget"].note == (
-        f"{asked} never-trained interactions are too few for 1 % FPR; 500 are needed"
-    )
+    people = len(np.unique(ASKED.queries["unseen_train"].users))
+    assert people < 100 <= len(ASKED.queries["unseen_train"])
+    for percent, needed in ((5, 100), (1, 500)):
+        note = f"{people} never-trained users are too few for {percent} % FPR; {needed} are needed"
+        assert (found[f"tpr@{percent}%_raw/forget"].value, found[f"tpr@{percent}%_raw/forget"].note) == (None, note)
+
+
+def test_the_interactions_of_few_users_do_not_count_as_many() -> None:
+    """Ten users with ten interactions each are ten that a threshold was drawn by."""
+    users = np.repeat(np.arange(10), 10).astype(np.int32)
+    values = np.arange(100.0)
+    told = Sides(users, users, values, values)
+    assert true_positive_rate(judged(BASE), told, 5, "tpr@5%").value is None
 
 
 def test_a_users_interactions_share_a_fold() -> None:
@@ -512,9 +519,19 @@ def test_standing_by_hand() -> None:
     told = sides_of(np.asarray([9.0, 2.0, -1.0, 3.5]), np.asarray([1.0, 2.0, 2.0 + 1e-9, 4.0]))
     found = standing(judged(BASE), told)
     shares = [0.0, 0.375, 0.75, 1.0]
-    for q in QUANTILES:
+    assert set(found) == {25, 50, 75}
+    for q in found:
         assert found[q].value == pytest.approx(np.interp(q / 100, [0.2, 0.4, 0.6, 0.8], shares)), q
     assert found[50].value == pytest.approx((0.375 + 0.75) / 2)
+
+
+@pytest.mark.parametrize(
+    ("n", "known"), [(1, {50}), (2, {50}), (3, {25, 50, 75}), (18, {25, 50, 75}), (19, set(QUANTILES))]
+)
+def test_the_lowest_of_few_is_no_quantile_of_a_small_share(n: int, known: set[int]) -> None:
+    """The lowest of five stands at 1/6: called the 5 % quantile, it would make whoever forgot seem to remember."""
+    found = standing(judged(BASE), sides_of(np.arange(float(n)), np.arange(40.0)))
+    assert set(found) == known == {q for q in QUANTILES if n >= units_for(q)}
 
 
 def test_an_exchangeable_f_stands_where_its_quantiles_say() -> None:
@@ -546,7 +563,7 @@ def test_standing_mirrors(seed: int, n: int, m: int) -> None:
     mirrored = Sides(told.forget, told.unseen, -told.forget_values, -told.unseen_values)
     ctx = judged(BASE)
     up, down = standing(ctx, told), standing(ctx, mirrored)
-    for q in QUANTILES:
+    for q in up:
         assert up[q].value == pytest.approx(1 - down[100 - q].value)
 
 

@@ -8,15 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.planted import Planted, by_name, context, noise, remembers, setting, world
+from tests.planted import Planted, by_name, context, noise, remembers, setting, with_told, world
 from vestige.data.views import Queries
-from vestige.measuring.attacks import Attempts, Recovered, Track
+from vestige.measuring.attacks import Attempts, Recovered, Told, Track
 from vestige.measuring.contract import Context
 from vestige.measuring.statistics import Bootstrap, Estimate, harmonic_mean, largest, smallest
 from vestige_metrics.configs import NoSettings
 from vestige_metrics.fidelity import forgetting_fidelity
 from vestige_metrics.recovery import Recovery
 from vestige_metrics.score import Score
+from vestige_metrics.validity import Validity
 
 DATA, SPLIT, VIEWS = setting(world(users=240, seed=1), count=60)
 N = DATA.n_items
@@ -273,6 +274,77 @@ def test_what_could_not_be_tried_is_not_safe(asked: float, weights: float | None
     weak = {role: everywhere(0.5) for role in both}
     found = recoveries(judged(useful(5), {**weak, "own": attempts("api", trick=0.5)}))
     assert "could not be made" not in found["recovery_weights/forget"].note
+
+
+def test_a_model_that_no_query_could_be_put_to_is_not_safe() -> None:
+    """The trick works of base; of this model an attack that answers NaN to everything knows nothing."""
+    of = {"base": everywhere(0.9), "gold": everywhere(0.1), "control": everywhere(0.1)}
+    found = recoveries(judged(useful(5), {**of, "own": everywhere(np.nan)}))
+    assert found["recovery_api/forget"].value is None
+    assert found["recovery_api/forget"].note == "UNDEFINED: trick could not be made on this model"
+    # Where it says nothing of base either, nobody is to blame.
+    found = recoveries(judged(useful(5), {**of, "base": everywhere(np.nan), "own": everywhere(np.nan)}))
+    assert found["recovery:trick/forget"].note == "no query was asked of every model"
+
+
+@pytest.mark.parametrize("reads", [True, False])
+@pytest.mark.parametrize("hides", [True, False])
+def test_states_that_cannot_be_read_are_not_thereby_silent(reads: bool, hides: bool) -> None:
+    """A probe that tells base has power; a method that returns a model without states to read has not passed it."""
+    asked = ("forget", "unseen_train")
+    rng = np.random.default_rng(0)
+
+    def told(signal: float) -> Told:
+        states = {view: rng.normal(size=(len(VIEWS.queries[view]), 8)) for view in asked}
+        states["forget"][:, 0] += signal
+        return Told("probe", states["forget"], states["unseen_train"])
+
+    ctx = judged(useful(17), {**ATTACKED, "own": everywhere(0.2)})
+    signals = {"base": 2.0 if reads else 0.0, "gold": 0.0, "control": 0.0}
+    read = {name: with_told(ctx.roles[name], told(signal)) for name, signal in signals.items()}
+    roles = {**ctx.roles, **read}
+    own = ctx.subject if hides else with_told(ctx.subject, told(0.0))
+    found = of_context(replace(ctx, subject=own, roles=roles, memo={}))
+    assert found["privacy_api"].value is not None
+    if hides and reads:
+        assert found["privacy_weights"].value is None
+        assert found["privacy_weights"].note == "UNDEFINED: probe could not be made on this model"
+        assert "probe could not be made on this model" in found["score_weights"].note
+    else:
+        assert found["privacy_weights"].value is not None
+    # What another attack has told in full is told, whatever else could not be tried.
+    base = replace(ctx.roles["base"], name="unlearned", attempts=everywhere(0.2))
+    found = of_context(replace(ctx, subject=base, roles=roles, memo={}))
+    assert found["privacy_weights"].value == 0
+
+
+@pytest.mark.parametrize(("lucky", "known"), [(1, False), (4, False), (5, True), (30, True)])
+def test_the_luck_of_very_few_users_is_no_lead_over_the_popularity_list(lucky: int, known: bool) -> None:
+    """The bootstrap gives each user a weight above 0, so where nobody else is hit, the interval of one lies above 0."""
+    users = SPLIT.retained_users[:lucky]
+
+    def misses(queries: Queries) -> np.ndarray:
+        z = np.tile(np.arange(N, dtype=np.float32), (len(queries), 1))
+        z[np.arange(len(queries)), queries.targets] = -1
+        return z
+
+    def hits(queries: Queries) -> np.ndarray:
+        z = misses(queries)
+        if queries is VIEWS.queries["retain"]:
+            rows = np.flatnonzero(np.isin(queries.users, users))
+            z[rows, queries.targets[rows]] = 2 * N
+        return z
+
+    models = {**dict.fromkeys(("base", "gold", "control", "unlearned"), Planted(hits)), "popularity": Planted(misses)}
+    ctx = context(DATA, SPLIT, VIEWS, models)
+    asked = len(np.intersect1d(users, VIEWS.queries["retain"].users))
+    assert asked == lucky
+    found = by_name(Validity(NoSettings()).measure(ctx))["gold_vs_popularity/retain"]
+    assert found.interval is not None and found.interval[0] > 0
+    useful = by_name(Score(NoSettings()).measure(ctx))["utility"]
+    assert (useful.value is not None) is known is not found.note.startswith("INVALID")
+    if not known:
+        assert f"rests on {lucky} of the " in found.note and f"rests on {lucky} of the " in useful.note
 
 
 def test_who_holds_the_files_can_also_ask() -> None:

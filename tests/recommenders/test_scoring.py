@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import log_softmax
 
 from vestige.data.sequences import Sequences, sequences
 from vestige.data.views import Queries
@@ -35,11 +36,12 @@ def asked(histories: list[list[int]], targets: list[int]) -> Queries:
 
 
 def ask(scores: list[list[float]], histories: list[list[int]], targets: list[int]):
-    return score_queries(Fixed(np.asarray(scores, np.float32)), asked(histories, targets), len(scores[0]))
+    z = log_softmax(np.asarray(scores, np.float32), axis=1)
+    return score_queries(Fixed(z), asked(histories, targets), len(scores[0]))
 
 
 def ranks_by_scoring(scores: FloatArray, queries: Queries) -> tuple[list[int], list[int]]:
-    found = score_queries(Fixed(scores), queries, scores.shape[1])
+    found = score_queries(Fixed(log_softmax(scores, axis=1)), queries, scores.shape[1])
     return found.above.tolist(), found.equal.tolist()
 
 

@@ -136,6 +136,19 @@ def test_gold_below_popularity_makes_the_board_invalid() -> None:
     assert verdicts.warnings(results(weak, CONTROLS))[0] == said
 
 
+@pytest.mark.parametrize(("lucky", "seeds", "ruined"), [(2, 1, True), (2, 2, True), (2, 3, False), (4, 1, True)])
+def test_the_luck_of_very_few_users_makes_no_board_valid(lucky: int, seeds: int, ruined: bool) -> None:
+    """All seeds together; a seed without such a note rests on enough."""
+    name = "gold_vs_popularity/retain"
+    gold = {**ROWS["retrain"], name: (0.01, 0.001)}
+    note = f"INVALID: that gold beats the popularity list rests on {lucky} of the 80 that were asked about"
+    said = verdicts.invalid(results({**ROWS, "retrain": gold}, CONTROLS, seeds=seeds, notes={name: note}))
+    assert (said is not None) is ruined
+    if said:
+        assert "gold does not surely beat the popularity list" in said
+        assert f"which rests on {lucky * seeds} of the {80 * seeds} that were asked about" in said
+
+
 def test_rows_that_compete_with_nobody_stand_apart() -> None:
     text = markdown(results(ROWS, CONTROLS))
     table = next(part for part in text.split("\n\n") if "hit@10 retain" in part)

@@ -44,6 +44,7 @@ def save_attempts(found: Iterable[Recovered | Told], target: Target, folder: Pat
         if isinstance(item, Recovered):
             if item.hits.shape != (asked,):
                 raise VestigeError(f"the attempt {item.name!r} has hits of shape {item.hits.shape}, not ({asked},).")
+            _hits(item.name, item.hits)
             arrays[f"recovered/{item.name}"] = np.ascontiguousarray(item.hits, dtype=np.float64)
             if item.unseen is not None:
                 others = len(target.queries("unseen_train"))
@@ -51,6 +52,7 @@ def save_attempts(found: Iterable[Recovered | Told], target: Target, folder: Pat
                     raise VestigeError(
                         f"the attempt {item.name!r} has hits on T of shape {item.unseen.shape}, not ({others},)."
                     )
+                _hits(item.name, item.unseen)
                 arrays[f"unseen/{item.name}"] = np.ascontiguousarray(item.unseen, dtype=np.float64)
             meta["recovered"][item.name] = item.asked
             continue
@@ -62,6 +64,15 @@ def save_attempts(found: Iterable[Recovered | Told], target: Target, folder: Pat
         meta["told"][item.name] = item.varies
     save_file(arrays, folder / "attempts.safetensors")
     return meta
+
+
+def _hits(name: str, hits: Any) -> None:
+    """Refuses what is no share; NaN is a query that was not asked."""
+    strange = hits[~(np.isnan(hits) | ((hits >= 0) & (hits <= 1)))]
+    if len(strange):
+        raise VestigeError(
+            f"the attempt {name!r} has the hit {strange[0]:g}; a hit lies in [0, 1], or is NaN where nothing was asked."
+        )
 
 
 def load_attempts(artifact: Artifact) -> Brought:

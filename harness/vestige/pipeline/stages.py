@@ -35,8 +35,7 @@ from vestige.pipeline.tasks import make_task
 from vestige.plugins import HOOK_OF, Plugins
 from vestige.progress import Progress
 from vestige.recommenders.contract import Catalogue, Composite, Modular, Recommender, Scorer, Unfinished, fit
-from vestige.recommenders.scoring import Scores, load_scores, save_scores, score_queries
-from vestige.recommenders.trying import try_out
+from vestige.recommenders.scoring import Scores, ask_first, load_scores, save_scores, score_queries
 from vestige.specs import AttackSpec, MethodSpec, Spec
 
 
@@ -149,7 +148,8 @@ class Workbench:
         n_items = inputs.data.n_items
         scores: dict[str, Scores] = {}
         asked, seconds = 0, 0.0
-        try_out(model, views.queries.values(), n_items)  # no part of what a query costs
+        for queries in views.queries.values():
+            ask_first(model, queries)
         for view, queries in views.queries.items():
             start = time.perf_counter()
             scores[view] = score_queries(model, queries, n_items, progress)

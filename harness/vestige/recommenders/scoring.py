@@ -1,6 +1,8 @@
 """Asks a recommender every query once and keeps, per query, what all metrics need."""
 
+import math
 from dataclasses import dataclass, fields
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,16 @@ from vestige.data.sequences import IntArray, Sequences
 from vestige.data.views import Queries
 from vestige.errors import ScoreError
 from vestige.progress import Progress, silent
-from vestige.recommenders.contract import Composite, FloatArray, Scorer
+from vestige.recommenders.contract import Composite, FloatArray, RouterPart, Scorer
 
 TOP = 100
 """So many of the highest log-probabilities are kept a query."""
+
+FIRST = 8
+"""So many queries are asked in advance."""
+
+NORMALISED = 1e-3
+"""So far from 1 may the probabilities of a row lie in sum."""
 
 CELLS = 4_000_000
 """Scores held in memory at once: a full matrix of a large catalogue does not fit."""
@@ -57,24 +65,42 @@ def score_queries(model: Scorer, queries: Queries, n_items: int, progress: Progr
     """Scores all queries in batches of at most `CELLS` scores; the model is not told whose they are.
 
     Raises:
-        ScoreError: A score is not finite, or the shape is not [queries, items].
+        ScoreError: A score is not finite, the shape is not [queries, items], the probabilities of a row do not sum to
+            1, or a router has no threshold or gives no probabilities.
     """
     step = max(1, min(1024, CELLS // max(n_items, 1)))
     pieces = []
-    router = model.parts().router if isinstance(model, Composite) else None
+    router = _router(model)
     for start in range(0, len(queries), step):
         rows = np.arange(start, min(start + step, len(queries)))
         histories = queries.histories.take(rows).anonymous()
         scores = model.score(histories)
         piece = summarise(scores, histories.items, histories.lengths, queries.targets[rows], n_items)
         if router is not None:
-            piece["router"] = np.asarray(router.probability(histories), dtype=np.float32)
+            piece["router"] = _routed(router.probability(histories), len(rows))
         pieces.append(piece)
         progress(rows[-1] / len(queries), "scoring")
     if not pieces:
         none = np.zeros(0, np.int64)
         pieces = [summarise(np.zeros((0, n_items), np.float32), none, none, none, n_items)]
     return Scores(**{name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]})
+
+
+def ask_first(model: Scorer, queries: Queries) -> None:
+    """Asks some queries and lets the answers go: what is allocated once is no part of what a query costs."""
+    some = queries.histories.take(np.arange(min(FIRST, len(queries)))).anonymous()
+    router = _router(model)
+    if len(some):
+        model.score(some)
+        if router is not None:
+            router.probability(some)
+
+
+def _router(model: Scorer) -> RouterPart | None:
+    router = model.parts().router if isinstance(model, Composite) else None
+    if router is not None and not (isinstance(router.threshold, Real) and not math.isnan(router.threshold)):
+        raise ScoreError(f"the router's threshold is {router.threshold!r}, not a number.")
+    return router
 
 
 def rank_queries(
@@ -110,6 +136,25 @@ def _check(scores: FloatArray, queries: int, n_items: int) -> None:
         raise ScoreError(f"the recommender returned scores that are not finite (in {bad} of {queries} queries).")
 
 
+def _sum_to_one(sums: npt.NDArray[np.float64]) -> None:
+    """Ranks need no more than an order, so nobody else would notice, while entropy, fidelity and most attacks on
+    membership were made of what is no probability.
+    """
+    off = np.abs(sums - 1)
+    if off.max(initial=0.0) > NORMALISED:
+        raise ScoreError(
+            f"the recommender returned scores whose probabilities sum to {sums[off.argmax()]:.4g}; "
+            "they must be the log-softmax over the whole catalogue."
+        )
+
+
+def _routed(probability: object, queries: int) -> FloatArray:
+    found = np.asarray(probability, dtype=np.float32)
+    if found.shape != (queries,) or not ((found >= 0) & (found <= 1)).all():
+        raise ScoreError("the router returned something else than one probability in [0, 1] for each history.")
+    return found
+
+
 def _others(scores: FloatArray, targets: IntArray) -> tuple[FloatArray, FloatArray]:
     """The scores with the targets' own taken out, and the targets' own [queries]."""
     rows = np.arange(len(targets))
@@ -137,7 +182,9 @@ def summarise(
     margin = target - others.max(axis=1, initial=-np.inf) if n_items > 1 else np.zeros(queries, np.float32)
     others[np.repeat(rows, history_lengths), history_items] = -np.inf
     above, equal = _count(others, target)
-    probabilities = np.exp(scores, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        probabilities = np.exp(scores, dtype=np.float64)
+    _sum_to_one(probabilities.sum(axis=1))
     top = _highest(scores, min(TOP, n_items))
     values = np.take_along_axis(scores, top, axis=1)
     order = np.argsort(-values, axis=1, kind="stable")

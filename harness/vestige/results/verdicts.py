@@ -37,14 +37,21 @@ DETECTED = 0.8
 
 
 def invalid(results: Results) -> str | None:
-    """Why the whole board says nothing: gold does not beat the popularity list; None where it does."""
+    """Why the whole board says nothing: gold does not beat the popularity list, or for very few users; None where it
+    does.
+    """
     better = beats_popularity(results)
-    if better is None or better.interval[0] > 0:
+    if better is None:
+        return None
+    few = _few(results, results.label_of("retrain") or "", "gold_vs_popularity/retain")
+    if better.interval[0] > 0 and not few:
         return None
     low, high = better.interval
+    sure, why = ("surely ", f", which {few}") if low > 0 else ("", "")
     return (
-        f"INVALID: gold does not beat the popularity list on `retain` (hit@{k_of(results)} "
-        f"{better.value:+.4f} [{low:+.4f}, {high:+.4f}]); the recommender has learned nothing that could be unlearned."
+        f"INVALID: gold does not {sure}beat the popularity list on `retain` (hit@{k_of(results)} "
+        f"{better.value:+.4f} [{low:+.4f}, {high:+.4f}]{why}); the recommender has learned nothing that could be "
+        "unlearned."
     )
 
 
@@ -77,9 +84,13 @@ def powerless(results: Results, name: str, label: str = "") -> bool:
 
 def rests_on_few(results: Results, base: str) -> str:
     """Says of how few users (or withdrawn items) a base recommends more than gold on `forget`; empty of enough."""
-    name = f"hit@{k_of(results)}:vs_gold/forget"
-    found = [item.find(name) for item in results.row(base)]
-    counts = [RESTS_ON.match(m.note) for m in found if m is not None and m.value is not None and m.value > 0]
+    return _few(results, base, f"hit@{k_of(results)}:vs_gold/forget")
+
+
+def _few(results: Results, label: str, name: str) -> str:
+    """Of how few a row's difference is one, all seeds together, by its notes; empty of enough."""
+    found = [item.find(name) for item in results.row(label)]
+    counts = [RESTS_ON.search(m.note) for m in found if m is not None and m.value is not None and m.value > 0]
     few, asked = (sum(int(count[part]) for count in counts if count) for part in (1, 2))
     if not counts or None in counts or few >= FEWEST:
         return ""

@@ -22,7 +22,6 @@ from vestige.plugins import Plugins
 from vestige.progress import Progress, silent
 from vestige.recommenders.contract import Composite, Scorer
 from vestige.recommenders.scoring import score_queries
-from vestige.recommenders.trying import try_out
 from vestige.specs import MetricSpec
 from vestige.steps.manifest import (
     MANIFEST,
@@ -314,7 +313,6 @@ class _Bench:
         """Every model's scores, asked once."""
         out = {}
         for name, scorer in self.models.items():
-            try_out(scorer, views.queries.values(), self.source.data.n_items)
             scores = {
                 view: score_queries(scorer, queries, self.source.data.n_items, _named(progress, name))
                 for view, queries in views.queries.items()

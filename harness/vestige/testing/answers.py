@@ -8,7 +8,7 @@ import numpy as np
 
 from vestige.data.sequences import Sequences
 from vestige.recommenders.contract import FloatArray, Modular, Scorer
-from vestige.recommenders.trying import NORMALISED
+from vestige.recommenders.scoring import NORMALISED
 from vestige.testing.check import require
 
 SAME = 1e-5

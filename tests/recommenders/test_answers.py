@@ -1,4 +1,4 @@
-"""What answers with something else than probabilities is told before anything is made of it."""
+"""What answers with something else than probabilities is told, whichever query it is asked."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from vestige.data.sequences import Sequences, sequences
 from vestige.data.views import Queries
 from vestige.errors import ScoreError
 from vestige.recommenders.contract import FloatArray, Parts
-from vestige.recommenders.trying import FIRST, try_out
+from vestige.recommenders.scoring import FIRST, ask_first, score_queries
 
 ITEMS = 5
 
@@ -40,21 +40,36 @@ class Model:
 
 def test_log_probabilities_are_taken_and_the_model_is_not_told_whose_they_are() -> None:
     model = Model()
-    try_out(model, [asked(3), asked(0), asked(FIRST + 9)], ITEMS)
+    assert len(score_queries(model, asked(FIRST + 9), ITEMS)) == FIRST + 9
+    assert not np.isin(model.told.users, np.arange(1, FIRST)).any()
+    ask_first(model, asked(FIRST + 9))
     assert len(model.told) == FIRST
     assert not np.isin(model.told.users, np.arange(1, FIRST)).any()
+    ask_first(model, asked(0))
+    assert len(model.told) == FIRST
 
 
 @pytest.mark.parametrize("change", [lambda s: s + 0.01, lambda s: s - 1, np.exp, lambda s: s * 1000, lambda s: s * 0])
 def test_scores_of_another_kind_are_refused_and_their_sum_is_said(change: Any) -> None:
     with pytest.raises(ScoreError, match=r"sum to \S+; they must be the log-softmax"):
-        try_out(Model(change), [asked(0), asked(4)], ITEMS)
+        score_queries(Model(change), asked(4), ITEMS)
+
+
+def test_the_last_query_is_looked_at_as_the_first() -> None:
+    """A side memory that answers with logits answers few histories, whichever these are."""
+
+    def last(scores: FloatArray) -> FloatArray:
+        return scores + np.arange(len(scores), dtype=np.float32)[:, None] // (len(scores) - 1)
+
+    with pytest.raises(ScoreError, match=r"sum to 2.718; they must be the log-softmax"):
+        score_queries(Model(last), asked(40), ITEMS)
 
 
 @pytest.mark.parametrize("change", [lambda s: s[:, :-1], lambda s: s[0], lambda s: s * np.nan, lambda s: s - np.inf])
-def test_what_is_told_of_all_queries_is_left_to_those_who_ask_them(change: Any) -> None:
+def test_a_wrong_shape_or_what_is_not_finite_is_called_so(change: Any) -> None:
     """Scores without the last item sum to less than 1, which would be no help."""
-    try_out(Model(change), [asked(4)], ITEMS)
+    with pytest.raises(ScoreError, match=r"of shape|not finite"):
+        score_queries(Model(change), asked(4), ITEMS)
 
 
 @dataclass
@@ -84,7 +99,7 @@ def test_a_router_has_a_threshold_and_gives_probabilities(threshold: Any, told: 
     """Without one all that is said of routers would be missing, and nobody would be told why."""
     model = Routed(router=Router(threshold, told))
     if not fault:
-        try_out(model, [asked(4)], ITEMS)
+        assert (score_queries(model, asked(4), ITEMS).router == np.float32(told)).all()
         return
     with pytest.raises(ScoreError, match=fault):
-        try_out(model, [asked(4)], ITEMS)
+        score_queries(model, asked(4), ITEMS)
