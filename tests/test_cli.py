@@ -427,6 +427,8 @@ def test_render_and_accept(finished: tuple[Path, Path, Path]) -> None:
         ("names = []", 'names = ["quantise"]', "another set of attacks"),
         ("names = []", "names = []\n\n[shadows]\ncount = 2", "another set of shadow models"),
         ("swap = true", "swap = false", "another value of swap"),
+        ('title = "Tiny"', 'title = "Another"', "the board has another `title` now"),
+        ("seeds = [0]", 'seeds = [0]\nremarks = ["One."]', "the board has another `remarks` now"),
     ],
 )
 def test_results_of_the_board_as_it_was_are_not_accepted(

@@ -256,6 +256,9 @@ def test_labels_that_leave_a_row_out(submitted: Path, folder: Path) -> None:
     about = json.loads((folder / "board.json").read_bytes())
     about["labels"].remove("control")
     (folder / "board.json").write_text(json.dumps(about))
+    assert "labels: 'control' is missing, of which there are records" in verify(submitted, folder)["schema"]
+    about["labels"] += ["control", "nobody"]
+    (folder / "board.json").write_text(json.dumps(about))
     assert verify(submitted, folder)["settings"].startswith("board.json: labels are")
 
 
@@ -279,7 +282,7 @@ def test_users_by_their_ids(submitted: Path, folder: Path) -> None:
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.int64()])
 def test_users_by_ids_that_cannot_be_rows(submitted: Path, folder: Path, kind: pa.DataType) -> None:
-    """What looks users up by their rows is left out: there would be no place for them."""
+    """There would be no place for them, and no memory for their weights."""
 
     def ids(table: pa.Table) -> pa.Table:
         users = pc.cast(pc.add(pc.cast(table["user"], pa.int64()), 2 * 10**9), kind)
@@ -287,7 +290,7 @@ def test_users_by_ids_that_cannot_be_rows(submitted: Path, folder: Path, kind: p
 
     edit_users(folder, ids)
     failed = verify(submitted, folder)
-    assert set(failed) == {"users"} and "must be row numbers from 0 to 59" in failed["users"]
+    assert set(failed) == {"schema"} and "per_user.parquet: users must be " in failed["schema"]
 
 
 def test_values_of_users_that_were_taken_out(submitted: Path, folder: Path) -> None:
@@ -295,6 +298,98 @@ def test_values_of_users_that_were_taken_out(submitted: Path, folder: Path) -> N
     failed = verify(submitted, folder)
     assert set(failed) == {"values"}
     assert "has no values of hit@10/retain of finetune-s0" in failed["values"]
+
+
+def test_values_of_users_that_were_taken_out_of_all_cells(submitted: Path, folder: Path) -> None:
+    """Else whoever drops them may state any value."""
+    for metric, view in (("hit@10", "retain"), ("distance", "forget")):
+        edit_users(
+            folder,
+            lambda t, name=(metric, view): t.filter(
+                pa.array(~np.any([where(t, c, *name) for c in pc.unique(t["cell"]).to_pylist()], axis=0))
+            ),
+        )
+        failed = verify(submitted, folder)
+        assert set(failed) == {"values"}
+        assert f"has no values of {metric}/{view} of " in failed["values"]
+
+
+def test_a_result_among_the_costs(submitted: Path, folder: Path) -> None:
+    """Costs vary from run to run, so nobody compares them; a table shows them all the same."""
+    true = json.loads((folder / "records" / "do-nothing-s1.json").read_bytes())
+    forged = {**measurement(true, "hit@10", "retain"), "metric": "withdrawn@10", "value": 0.0, "interval": None}
+    edit(folder, "finetune-s1.run", lambda r: r["cost"].append(forged))
+    failed = verify(submitted, folder, rerun=True, seed=1)
+    assert set(failed) == {"re-run"}
+    assert "finetune-s1: withdrawn@10/retain stands among the costs of one run only" in failed["re-run"]
+    taken = measurement(true, "hit@10", "retain")
+    edit(folder, "finetune-s1.run", lambda r: r["cost"].append(taken))
+    assert "finetune-s1.run.json: hit@10/retain is no cost" in verify(submitted, folder)["schema"]
+    edit(folder, "finetune-s1.run", lambda r: r["cost"].append(taken))
+    assert "hit@10/retain stands twice" in verify(submitted, folder)["schema"]
+
+
+def replicates(folder: Path, change: Callable[[list[list[float]]], list[list[float]]]) -> None:
+    table = pq.read_table(folder / "bootstrap.parquet")
+    lists = pa.array(change(table["replicates"].to_pylist()), pa.list_(pa.float32()))
+    at = table.schema.get_field_index("replicates")
+    pq.write_table(table.set_column(at, "replicates", lists), folder / "bootstrap.parquet")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: [[float("nan"), *row[1:]] for row in rows],
+        lambda rows: [rows[0][:-1], *rows[1:]],
+        lambda rows: [[] for _ in rows],
+        lambda rows: [row[:1] for row in rows],
+    ],
+    ids=["nan", "ragged", "none", "one"],
+)
+def test_replicates_that_no_interval_can_be_read_from(submitted: Path, folder: Path, change: Any) -> None:
+    replicates(folder, change)
+    failed = verify(submitted, folder)
+    assert set(failed) == {"schema"} and "bootstrap.parquet: every measurement must have as many" in failed["schema"]
+
+
+def test_replicates_that_were_made_up(submitted: Path, folder: Path) -> None:
+    """Accepted results keep a few, which no interval of a record shows; rows are told apart by them."""
+    names = pq.read_table(folder / "bootstrap.parquet").to_pandas()
+    at = int(
+        np.flatnonzero((names.cell == "finetune-s1") & (names.metric == "hit@10") & (names["view"] == "retain"))[0]
+    )
+    auc = int(np.flatnonzero((names.cell == "finetune-s1") & (names.metric == "auc_raw"))[0])
+    few = [row[:250] for row in names.replicates.map(list)]
+    replicates(folder, lambda _: few)
+    assert not verify(submitted, folder)
+    replicates(folder, lambda _: [[v + 0.2 for v in row] if i == at else row for i, row in enumerate(few)])
+    assert (
+        "finetune-s1: the replicates of hit@10/retain in bootstrap.parquet are not"
+        in verify(submitted, folder)["intervals"]
+    )
+    replicates(folder, lambda _: [[v + 0.2 for v in row] if i == auc else row for i, row in enumerate(few)])
+    assert not verify(submitted, folder)
+    failed = verify(submitted, folder, rerun=True, seed=1)
+    assert "finetune-s1: the replicates of auc_raw/forget are not those that came out" in failed["re-run"]
+    table = pq.read_table(folder / "bootstrap.parquet")
+    cells = pa.array(["nobody-s1", *pc.cast(table["cell"], pa.string()).to_pylist()[1:]])
+    pq.write_table(table.set_column(table.schema.get_field_index("cell"), "cell", cells), folder / "bootstrap.parquet")
+    assert "of nobody-s1, which has no such measurement" in verify(submitted, folder)["values"]
+
+
+def test_what_tables_say_of_data_request_and_directions(submitted: Path, folder: Path) -> None:
+    edit(folder, "finetune-s1", lambda r: measurement(r, "hit@10", "retain").update(better="lower"))
+    assert "of hit@10/retain 'lower' is better" in verify(submitted, folder)["settings"]
+    edit(folder, "finetune-s1", lambda r: measurement(r, "hit@10", "retain").update(better="higher"))
+    assert not verify(submitted, folder)
+    edit(folder, "finetune-s1", lambda r: r["outcome"]["notes"]["request"].update({"forgotten users": 1000}))
+    assert verify(submitted, folder)["settings"].startswith("finetune-s1: the notes of the request are ")
+
+
+def test_half_of_the_rows_do_not_outvote_what_a_distance_is(submitted: Path, folder: Path) -> None:
+    for cell in ("do-nothing-s0", "control-s0", "popularity-s0", "finetune-s0"):
+        edit(folder, cell, lambda r: measurement(r, "distance", "forget").update(value=0.0026))
+    assert "distance/forget is 0.0026" in verify(submitted, folder)["values"]
 
 
 def test_settings_that_are_not_the_boards(submitted: Path, folder: Path) -> None:

@@ -385,7 +385,10 @@ def check(
     side = read_accepted(folder, loaded.name, loaded.config.seeds)
     same_inputs(side, {seed: (i.content_hash, i.split_key) for seed, i in planned.inputs.items()})
     done = run(board, out=out, workers=workers, executor=executor, strict_plugins=strict_plugins, report=report)
-    return check_sides(read_side(done.folder), side, loaded.config.tolerance)
+    found = check_sides(read_side(done.folder), side, loaded.config.tolerance)
+    if not found.findings and not found.lost:
+        raise InputError(f"{folder}: nothing is judged: no accepted row has a value of what is gated; see [tolerance].")
+    return found
 
 
 def verify(

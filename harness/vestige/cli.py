@@ -1,6 +1,7 @@
 """The command line. Nothing heavy is imported until a command needs it, so `--help` answers at once."""
 
 import contextlib
+import errno
 import signal
 import sys
 import traceback
@@ -251,18 +252,20 @@ def render(
 ) -> None:
     """Write a board's tables and its page again from the records of its last run."""
     from vestige import plugins as plugins_module
+    from vestige.results.collect import settled
     from vestige.results.render import render as render_tables
     from vestige.results.sides import read_side
 
     folder = _results_folder(board, out)
-    results = read_side(folder).results  # all of it, before anything is written
-    if html:
-        from vestige.results.page.build import write_page
+    with settled(folder):
+        results = read_side(folder).results  # all of it, before anything is written
+        if html:
+            from vestige.results.page.build import write_page
 
-        typer.echo(f"page: {write_page(results, folder)}")
-        return
-    for path in render_tables(results, plugins_module.load(strict_plugins), folder, _say).values():
-        typer.echo(f"table: {path}")
+            typer.echo(f"page: {write_page(results, folder)}")
+            return
+        for path in render_tables(results, plugins_module.load(strict_plugins), folder, _say).values():
+            typer.echo(f"table: {path}")
 
 
 @app.command()
@@ -300,7 +303,7 @@ def accept(board: BoardArgument, out: OutOption = None) -> None:
     from vestige import plugins as plugins_module
     from vestige.pipeline.board import find, load
     from vestige.results.accept import accept as accept_results
-    from vestige.results.collect import ACCEPTED
+    from vestige.results.collect import ACCEPTED, settled
     from vestige.results.render import render as render_tables
     from vestige.results.sides import read_side
 
@@ -309,9 +312,10 @@ def accept(board: BoardArgument, out: OutOption = None) -> None:
         raise InputError(f"{fresh}: these are the accepted results already; name the folder of a run with --out.")
     plugins = plugins_module.load()
     loaded = load(board, plugins)
-    written = accept_results(
-        fresh, folder, loaded, lambda place: render_tables(read_side(place).results, plugins, place, _say)
-    )
+    with settled(fresh):
+        written = accept_results(
+            fresh, folder, loaded, lambda place: render_tables(read_side(place).results, plugins, place, _say)
+        )
     typer.echo(f"accepted: {len(written)} files in {folder}")
 
 
@@ -701,6 +705,11 @@ def guarded(work: Callable[[], object], debug: bool) -> int:
             traceback.print_exc()
         typer.echo(f"vestige: {error}", err=True)
         return 130 if isinstance(error, Interrupted) else 2
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG or debug:
+            raise
+        typer.echo(f"vestige: {str(error.filename)[:40]}…: a name is longer than the system allows.", err=True)
+        return 2
     return 0
 
 

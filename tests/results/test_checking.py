@@ -1,15 +1,19 @@
 """Fresh against accepted results: what is compared with what, what is refused, and what is written."""
 
+import atexit
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -21,19 +25,50 @@ from vestige.results.accepted import read_accepted, same_inputs
 from vestige.results.checking import check
 from vestige.results.differences import shift_of
 from vestige.results.gate import Verdict
-from vestige.results.sides import Basis, read_side
+from vestige.results.sides import Basis, Side, read_side
 from vestige.results.tolerances import DEFAULTS, gated
 
-ACCEPTED = ROOT / "leaderboards" / "ml-100k" / "accepted"
+WHOLE = ROOT / "leaderboards" / "ml-100k" / "accepted"
 """Real results: three seeds, 22 rows that compete, 743 retained users."""
 
+ROWS = ("do_nothing", "retrain", "finetune", "dual_memory (published)", "control", "recheck", "popularity")
+"""Enough of them for what is asked here."""
+
 SEEDS = (0, 1, 2)
+
+
+@cache
+def old_folder() -> Path:
+    """Those rows alone; never changed."""
+    place = Path(tempfile.mkdtemp()) / "accepted"
+    atexit.register(shutil.rmtree, place.parent)
+    (place / "records").mkdir(parents=True)
+    cells = set()
+    for file in (WHOLE / "records").glob("*-s?.json"):
+        identity = json.loads(file.read_text())["identity"]
+        if identity["label"] in ROWS:
+            cells.add(identity["cell"])
+            for end in (".json", ".run.json"):
+                shutil.copy(file.with_suffix(end), place / "records")
+    for name in ("per_user.parquet", "bootstrap.parquet"):
+        table = pq.read_table(WHOLE / name)
+        of = pc.cast(table["cell"], pa.string())
+        pq.write_table(table.filter(pc.is_in(of, pa.array(sorted(cells)))), place / name)
+    content = json.loads((WHOLE / "board.json").read_text())
+    (place / "board.json").write_text(json.dumps({**content, "labels": [r for r in content["labels"] if r in ROWS]}))
+    return place
+
+
+@cache
+def old_side() -> Side:
+    """What they say."""
+    return read_side(old_folder())
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of them."""
-    return Path(shutil.copytree(ACCEPTED, tmp_path / "copy"))
+    return Path(shutil.copytree(old_folder(), tmp_path / "copy"))
 
 
 def edit(folder: Path, cell: str, change: Callable[[dict[str, Any]], None], run: bool = False) -> None:
@@ -69,17 +104,18 @@ def move(folder: Path, label: str, name: str, by: float, seeds: tuple[int, ...] 
         edit(folder, cell, change)
 
 
-def verdicts(fresh: Path, accepted: Path = ACCEPTED, **tolerance: float) -> dict[tuple[str, str], str]:
-    found = check(read_side(fresh), read_side(accepted), tolerance)
+def verdicts(fresh: Path, old: Path | None = None, **tolerance: float) -> dict[tuple[str, str], str]:
+    found = check(read_side(fresh), read_side(old) if old else old_side(), tolerance)
     return {(f.comparison.label, f.comparison.name): str(f.verdict) for f in found.findings}
 
 
 def test_the_same_results_pass_and_every_default_is_among_them(folder: Path) -> None:
-    found = check(read_side(folder), read_side(ACCEPTED), {})
+    whole = read_side(WHOLE)
+    found = check(read_side(WHOLE), whole, {})
     assert found.verdict is Verdict.PASS
     assert {f.message for f in found.findings} == {"unchanged"}
     assert not found.warnings and not found.advice and not found.lost and not found.added
-    assert {f.comparison.label for f in found.findings} == set(read_side(ACCEPTED).results.competing)
+    assert {f.comparison.label for f in found.findings} == set(whole.results.competing)
     assert ("finetune", "hit@10/retain") in verdicts(folder)
     assert ("dual_memory (published)", "router_auc/forget") in verdicts(folder)
 
@@ -116,7 +152,7 @@ def test_what_is_told_of_users_on_one_side_alone_is_compared_by_what_both_have(f
     side = read_side(folder)
     some = {("finetune-s0", "streisand/forget"): np.linspace(-0.1, 0.1, 250)}
     fresh = replace(side, results=replace(side.results, replicates={**side.results.replicates, **some}))
-    old = read_side(ACCEPTED)
+    old = old_side()
     kept = {key: r for key, r in old.results.replicates.items() if key[1] != "streisand/forget"}
     accepted = replace(old, results=replace(old.results, replicates=kept))
     _, _, basis = shift_of(fresh, accepted, "finetune", None, "streisand/forget", [0])
@@ -147,7 +183,7 @@ def test_cells_that_are_missing_or_fail_are_failures(folder: Path) -> None:
         record["outcome"] |= {"status": "oom", "message": "too \x1b[1mlarge", "measurements": []}
 
     edit(folder, "finetune-s2", fail)
-    found = check(read_side(folder), read_side(ACCEPTED), {})
+    found = check(read_side(folder), old_side(), {})
     assert found.verdict is Verdict.FAIL
     assert {(lost.label, lost.seed) for lost in found.lost} == {("recheck", 1), ("finetune", 2)}
     root = ElementTree.fromstring(verdict_files.junit(found))
@@ -162,6 +198,110 @@ def test_a_measurement_that_is_gone_is_a_failure(folder: Path) -> None:
 
     edit(folder, "finetune-s1", drop)
     assert verdicts(folder)["finetune", "auc_calibrated/forget"] == "FAIL"
+
+
+def about(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    content = json.loads((folder / "board.json").read_text())
+    change(content)
+    (folder / "board.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda a: a["attacked_by"]["attacks"].pop(), "is not made any more"),
+        (
+            lambda a: a["attacked_by"]["attacks"][1]["config"].update(decoy_share=0.9),
+            "the attack evasion is set differently",
+        ),
+        (lambda a: a["attacked_by"]["attacks"].append({"name": "new", "config": {}}), "the attack new is new"),
+        (lambda a: a["attacked_by"].update(shadows=None), "shadow models: "),
+    ],
+    ids=["gone", "set", "new", "shadows"],
+)
+def test_the_worst_of_other_attacks_is_another_thing(folder: Path, change: Any, said: str) -> None:
+    """A method is not safer because the attack that found something is not made any more."""
+    about(folder, change)
+    found = check(read_side(folder), old_side(), {})
+    assert any(said in warning for warning in found.warnings)
+    failed = {(f.comparison.name) for f in found.of(Verdict.FAIL)}
+    assert failed == {"recovery_api/forget", "recovery_weights/forget"}
+    assert all("accept anew" in f.message for f in found.of(Verdict.FAIL))
+
+
+def test_a_direction_that_was_turned_round_is_not_compared(folder: Path) -> None:
+    def turned(record: dict[str, Any]) -> None:
+        for m in record["outcome"]["measurements"]:
+            if (m["metric"], m["view"]) == ("hit@10", "retain"):
+                m["better"] = "none"
+
+    for seed in SEEDS:
+        edit(folder, f"finetune-s{seed}", turned)
+    for fresh, old in ((folder, old_folder()), (old_folder(), folder)):
+        assert verdicts(fresh, old)["finetune", "hit@10/retain"] == "FAIL"
+
+
+def test_a_tolerance_that_nothing_is_judged_by_is_said() -> None:
+    side = old_side()
+    said = check(side, side, {"distance/retain": 0.1, "ks_p": 0.1, "hit@10": 0.02}).warnings
+    assert said == (
+        "the tolerance of distance/retain is for nothing that is measured here",
+        "the tolerance of ks_p says nothing: neither way of it is the better one",
+    )
+
+
+def in_steps(folder: Path, steps: int = 2, leave: tuple[tuple[str, int], ...] = ()) -> None:
+    """The results as those of a stream, in which every step came out alike; without (cell, step) of `leave`."""
+    records = folder / "records"
+    for file in sorted(records.glob("*-s?.json")):
+        record, run = (json.loads(f.read_text()) for f in (file, file.with_suffix(".run.json")))
+        for step in range(1, steps + 1):
+            end = "" if step == steps else f"-step{step}"
+            record["identity"] |= {"step": step, "cell": file.stem.partition("-step")[0] + end}
+            run["cell"] = record["identity"]["cell"]
+            if (file.stem, step) not in leave:
+                (records / f"{run['cell']}.json").write_text(json.dumps(record))
+                (records / f"{run['cell']}.run.json").write_text(json.dumps(run))
+        if (file.stem, steps) in leave:
+            file.unlink()
+            file.with_suffix(".run.json").unlink()
+    about(folder, lambda a: a.update(steps=steps))
+
+
+def test_every_step_of_a_stream_must_be_there(folder: Path, tmp_path: Path) -> None:
+    in_steps(folder)
+    fresh = Path(shutil.copytree(folder, tmp_path / "fresh"))
+    read_accepted(folder, "ml-100k", SEEDS)
+    assert check(read_side(fresh), read_side(folder), {}).verdict is Verdict.PASS
+    for end in ("", ".run"):
+        (fresh / "records" / f"retrain-s1-step1{end}.json").unlink()
+    edit(
+        fresh, "finetune-s0-step1", lambda r: r["outcome"].update(status="measure_error", message="m", measurements=[])
+    )
+    found = check(read_side(fresh), read_side(folder), {})
+    assert {(lost.label, lost.seed) for lost in found.lost} == {("retrain", 1), ("finetune", 0)}
+    assert "step 1: measure_error: m" in {lost.reason for lost in found.lost}
+    with pytest.raises(InputError, match=r"of '(finetune|retrain)', seed ., step 1"):
+        read_accepted(fresh, "ml-100k", SEEDS)
+
+
+def test_accepted_results_of_a_stream_without_its_end(folder: Path) -> None:
+    in_steps(folder, leave=(("finetune-s0", 2),))
+    with pytest.raises(InputError, match="there is no record of 'finetune', seed 0, step 2"):
+        read_accepted(folder, "ml-100k", SEEDS)
+
+
+def test_both_ways_round_differences_are_as_sure(folder: Path) -> None:
+    """One side tells how far retrainings lie apart, the other does not: which is named first must not matter."""
+    move(folder, "finetune", "hit@10/retain", -0.01)
+    for cell in ("control", "recheck"):
+        for file in (folder / "records").glob(f"{cell}-s?*"):
+            file.unlink()
+    ways = [compare.compare(old_folder(), folder), compare.compare(folder, old_folder())]
+    one, other = (next(c for c in way if c.rows[0] == "finetune" and c.name == "hit@10/retain").shift for way in ways)
+    assert one.mean == pytest.approx(-0.01) == -other.mean
+    assert one.interval == pytest.approx((-other.interval[1], -other.interval[0]))
+    assert one.interval[1] - one.interval[0] > 0.01
 
 
 def test_other_machines_versions_and_settings_are_warnings_and_costs_are_advice(folder: Path) -> None:
@@ -179,10 +319,10 @@ def test_other_machines_versions_and_settings_are_warnings_and_costs_are_advice(
     for seed in SEEDS:
         edit(folder, f"finetune-s{seed}", elsewhere, run=True)
         edit(folder, f"finetune-s{seed}", set_differently)
-    found = check(read_side(folder), read_side(ACCEPTED), {})
+    found = check(read_side(folder), old_side(), {})
     assert found.verdict is Verdict.PASS
     text = "\n".join(found.warnings)
-    then = json.loads((ACCEPTED / "records" / "finetune-s0.run.json").read_text())["provenance"]
+    then = json.loads((old_folder() / "records" / "finetune-s0.run.json").read_text())["provenance"]
     assert f"processor: {then['processor']} → another" in text
     assert f"torch: {then['libraries']['torch']} → 9.9" in text
     assert "method of finetune: " in text and " → 2" in text
@@ -195,7 +335,7 @@ def test_a_value_that_should_be_the_same_is_pointed_at(folder: Path) -> None:
         next(m for m in record["outcome"]["measurements"] if m["metric"] == "auc_raw")["value"] = 0.5
 
     edit(folder, "finetune-s0", edited)
-    found = check(read_side(ACCEPTED), read_side(folder), {})
+    found = check(old_side(), read_side(folder), {})
     assert any("auc_raw/forget should be the same" in warning for warning in found.warnings)
 
 
@@ -212,7 +352,7 @@ def test_values_without_users_are_compared_by_intervals_where_no_replicates_were
 
 def test_errors_of_users_give_the_width_of_the_stated_interval() -> None:
     """The bootstrap's interval and the sandwich estimate of the same mean."""
-    side = read_side(ACCEPTED)
+    side = old_side()
     number = side.number("finetune", "hit@10/retain", 0, Basis.USERS, side.size("hit@10/retain", Basis.USERS), 0)
     found = side.find("finetune", "hit@10/retain", 0)
     assert found is not None and found[1].interval is not None
@@ -223,7 +363,7 @@ def test_errors_of_users_give_the_width_of_the_stated_interval() -> None:
 def test_the_error_of_a_mean_over_queries_is_not_read_off_users_alone() -> None:
     """Thirty items, one of which has four fifths of the queries: its fate is the mean's, as no item's value tells."""
     name, cell = "hit@10/forget", "finetune-s0"
-    side = read_side(ACCEPTED)
+    side = old_side()
     found = side.find("finetune", name, 0)
     assert found is not None and found[1].value is not None
     items, value = np.arange(30), found[1].value
@@ -247,7 +387,7 @@ def test_the_error_of_a_mean_over_queries_is_not_read_off_users_alone() -> None:
 
 def test_a_gold_that_does_not_beat_the_popularity_list_any_more_fails(folder: Path) -> None:
     move(folder, "popularity", "hit@10/retain", 0.3)
-    found = check(read_side(folder), read_side(ACCEPTED), {})
+    found = check(read_side(folder), old_side(), {})
     assert {f.verdict for f in found.findings} == {Verdict.PASS}  # no row is worse than it was
     assert found.invalid is not None and found.verdict is Verdict.FAIL
     suite = ElementTree.fromstring(verdict_files.junit(found))[0]
@@ -265,14 +405,14 @@ def test_a_board_whose_cells_all_failed_fails(folder: Path) -> None:
     cells = [f.name.removesuffix(".json") for f in (folder / "records").glob("*.json") if "run" not in f.name]
     for cell in cells:
         edit(folder, cell, lambda r: r["outcome"].update(status="method_error", message="broken", measurements=[]))
-    found = check(read_side(folder), read_side(ACCEPTED), {})
+    found = check(read_side(folder), old_side(), {})
     assert found.verdict is Verdict.FAIL
     assert len(found.lost) == len(cells)
     assert "broken" in verdict_files.markdown(found)
 
 
 def test_a_boards_tolerances_override_and_add() -> None:
-    results = read_side(ACCEPTED).results
+    results = old_side().results
     assert gated(results, {})["hit@10/retain"] == 0.01
     own = gated(results, {"hit@10/retain": 0.5, "ks/forget": 0.1, "popularity@10": 0.2, "hit@10/affected": 0.1})
     assert own["hit@10/retain"] == 0.5
@@ -298,6 +438,58 @@ def test_accepted_results_of_another_schema_version(folder: Path) -> None:
     edit(folder, "finetune-s0", lambda record: record.update(schema_version=0))
     with pytest.raises(InputError, match=r"finetune-s0.json: its schema version is 0, but this Vestige reads 1"):
         read_accepted(folder, "ml-100k", SEEDS)
+
+
+def test_accepted_results_of_which_something_is_lost(folder: Path, tmp_path: Path) -> None:
+    """As a merge leaves them that took one side: whatever is not there would not be judged."""
+    copies = [Path(shutil.copytree(folder, tmp_path / str(number))) for number in range(4)]
+    for end in ("", ".run"):
+        (copies[0] / "records" / f"finetune-s1{end}.json").unlink()
+    edit(copies[1], "finetune-s1", lambda r: r["outcome"].update(status="oom", message="m"))
+    about(copies[2], lambda a: a["labels"].remove("finetune"))
+    table = pq.read_table(copies[3] / "per_user.parquet").to_pandas()
+    gone = (table["metric"] == "hit@10") & (table["view"] == "retain")
+    pq.write_table(pa.Table.from_pandas(table[~gone], preserve_index=False), copies[3] / "per_user.parquet")
+    for copy, said in zip(
+        copies,
+        [
+            "no record of 'finetune', seed 1",
+            "a cell that failed",
+            "labels: 'finetune' is missing",
+            "no values of the users of",
+        ],
+        strict=True,
+    ):
+        with pytest.raises(InputError, match=said):
+            read_accepted(copy, "ml-100k", SEEDS)
+
+
+def test_numbers_that_are_not_finite_are_not_read(folder: Path) -> None:
+    """One of them would make every other comparison seem unsure: Holm takes the largest p."""
+    table = pq.read_table(folder / "per_user.parquet").to_pandas()
+    table.loc[table.index[7], "value"] = np.nan
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), folder / "per_user.parquet")
+    with pytest.raises(InputError, match=r"per_user\.parquet: a (value is not finite|field is missing)"):
+        read_side(folder)
+    shutil.copy(old_folder() / "per_user.parquet", folder)
+    kept = pq.read_table(folder / "bootstrap.parquet")
+    rows = kept["replicates"].to_pylist()
+    rows[3][5] = float("nan")
+    spoilt = kept.set_column(
+        kept.schema.get_field_index("replicates"), "replicates", pa.array(rows, pa.list_(pa.float32()))
+    )
+    pq.write_table(spoilt, folder / "bootstrap.parquet")
+    with pytest.raises(InputError, match="all finite"):
+        read_side(folder)
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"), [("2", "steps: input should be a valid integer"), (3, "no records of such a step")]
+)
+def test_steps_that_are_none(folder: Path, steps: Any, said: str) -> None:
+    about(folder, lambda a: a.update(steps=steps))
+    with pytest.raises(InputError, match=said):
+        read_side(folder)
 
 
 def test_accepted_results_of_other_seeds_or_boards(folder: Path) -> None:
@@ -340,7 +532,7 @@ def test_values_of_users_that_are_missing(folder: Path) -> None:
 
 
 def test_other_data_or_another_request() -> None:
-    side = read_side(ACCEPTED)
+    side = old_side()
     keys = {i.record.identity.seed: (i.record.keys["data"], i.record.keys["split"]) for i in side.results.finished}
     same_inputs(side, keys)
     with pytest.raises(InputError, match="of other data than the board's"):
@@ -354,7 +546,7 @@ def test_other_data_or_another_request() -> None:
 
 def test_compare_counts_users(folder: Path) -> None:
     move(folder, "finetune", "hit@10/retain", -0.05)
-    found = {(c.rows[0], c.name): c for c in compare.compare(ACCEPTED, folder)}
+    found = {(c.rows[0], c.name): c for c in compare.compare(old_folder(), folder)}
     moved = found["finetune", "hit@10/retain"]
     assert moved.shift.mean == pytest.approx(-0.05)
     assert moved.counts == (0, 3 * 743, 0)
@@ -364,8 +556,8 @@ def test_compare_counts_users(folder: Path) -> None:
 
 
 def test_compare_rows_is_antisymmetric() -> None:
-    there = compare.compare_rows(ACCEPTED, ("finetune", "do_nothing"))
-    back = compare.compare_rows(ACCEPTED, ("do_nothing", "finetune"))
+    there = compare.compare_rows(old_folder(), ("finetune", "do_nothing"))
+    back = compare.compare_rows(old_folder(), ("do_nothing", "finetune"))
     for one, other in zip(there, back, strict=True):
         assert one.shift.mean == pytest.approx(-other.shift.mean)
         assert one.counts is None or one.counts[:2] == other.counts[1::-1]  # type: ignore[index]
@@ -382,9 +574,9 @@ def test_what_cannot_be_compared_is_one_sentence(folder: Path) -> None:
         for file in (folder / "records").glob("*-s0.json"):
             edit(folder, file.stem, lambda record, part=part: record["keys"].update({part: "x"}))  # type: ignore[misc]
         with pytest.raises(InputError, match=message):
-            compare.compare(ACCEPTED, folder)
+            compare.compare(old_folder(), folder)
         shutil.rmtree(folder)
-        shutil.copytree(ACCEPTED, folder)
+        shutil.copytree(old_folder(), folder)
 
     def seeded(record: dict[str, Any]) -> None:
         record["identity"]["seed"] += 7
@@ -392,9 +584,9 @@ def test_what_cannot_be_compared_is_one_sentence(folder: Path) -> None:
     for file in (folder / "records").glob("*-s?.json"):
         edit(folder, file.stem, seeded)
     with pytest.raises(InputError, match="no seed in common"):
-        compare.compare(ACCEPTED, folder)
+        compare.compare(old_folder(), folder)
     shutil.rmtree(folder)
-    shutil.copytree(ACCEPTED, folder)
+    shutil.copytree(old_folder(), folder)
 
     def renamed(record: dict[str, Any]) -> None:
         record["identity"]["label"] += " of another board"
@@ -405,4 +597,4 @@ def test_what_cannot_be_compared_is_one_sentence(folder: Path) -> None:
     about["labels"] = [f"{label} of another board" for label in about["labels"]]
     (folder / "board.json").write_text(json.dumps(about))
     with pytest.raises(InputError, match="no row in common"):
-        compare.compare(ACCEPTED, folder)
+        compare.compare(old_folder(), folder)

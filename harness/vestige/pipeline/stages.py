@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError
 
 from vestige import configs
@@ -416,6 +417,18 @@ def _recordable(metric: str, found: Measurement) -> Measurement:
             f"the metric {metric!r} says of {found.metric} that {found.better!r} is better; it must be 'higher', "
             "'lower', 'gold', 'none' or a number as text."
         )
+    parts = {
+        "value": () if found.value is None else (found.value,),
+        "interval": found.interval or (),
+        "values of users": () if found.per_user is None else found.per_user.values,
+        "replicates": () if found.replicates is None else found.replicates,
+    }
+    for what, numbers in parts.items():
+        if not np.isfinite(np.asarray(numbers, dtype=np.float64)).all():
+            raise VestigeError(
+                f"the metric {metric!r} gives {found.metric} {what} that are not finite; what is not known is left "
+                "out, or None with a note."
+            )
     return found
 
 

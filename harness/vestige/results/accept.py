@@ -15,8 +15,8 @@ from vestige.pipeline.board import Board, Chosen
 from vestige.pipeline.own import row_label
 from vestige.pipeline.store import write_atomically
 from vestige.pipeline.study import describe_portably
-from vestige.results.accepted import edited
-from vestige.results.collect import ACCEPTED, attacked_by
+from vestige.results.accepted import edited, incomplete
+from vestige.results.collect import ACCEPTED, about_of, attacked_by
 from vestige.results.page.picture import CURVES, PICTURE
 from vestige.results.records import Finished, read_records
 from vestige.results.render import read_results
@@ -133,7 +133,12 @@ def _check(fresh: Path, board: Board) -> None:
         raise InputError(f"{fresh}: these cells failed, so the results cannot be accepted: {', '.join(failed)}.")
     if other := _unlike(finished, board) or _attacked_otherwise(fresh, board):
         raise InputError(f"{fresh}: the results are of another {other} than the board's; run the board as it is now.")
-    for item, m, of in edited(read_side(fresh)):
+    if other := _shown_otherwise(fresh, board):
+        raise InputError(f"{fresh}: the board has another `{other}` now; run it again, which trains nothing for that.")
+    side = read_side(fresh)
+    if gap := incomplete(side):
+        raise InputError(f"{fresh}: {gap}; run the board again.")
+    for item, m, of in edited(side):
         file = fresh / "records" / f"{item.record.identity.cell}.json"
         raise InputError(
             f"{file}: {m.name} is {m.value:.6g}, but the values of its users have the mean {of.values.mean():.6g}; run "
@@ -146,6 +151,9 @@ def _unlike(finished: Sequence[Finished], board: Board) -> str:
     seeds_of: dict[str, set[int]] = {}
     for f in finished:
         seeds_of.setdefault(f.record.identity.label, set()).add(f.record.identity.seed)
+    steps = board.config.request.steps if board.config.request.kind == "stream" else None
+    if {f.record.identity.step for f in finished} != (set(range(1, steps + 1)) if steps else {None}):
+        return "number of steps"
     for label in {*ROLES, *(["recheck"] if board.config.recheck else []), *seeds_of}:
         if seeds_of.get(label) != set(board.config.seeds):
             return f"set of rows ({label!r} does not stand on every seed)"
@@ -189,6 +197,13 @@ def _attacked_otherwise(fresh: Path, board: Board) -> str:
         if had.get(what) != its:
             return ATTACKED[what]
     return ""
+
+
+def _shown_otherwise(fresh: Path, board: Board) -> str:
+    """What of the words and columns of the tables is not the board's; empty where nothing is."""
+    had, right = read_results(fresh).about, about_of(board, ())
+    keys = ("title", "columns", "k", "remarks", "published", "tuned")
+    return next((key for key in keys if had.get(key) != right.get(key)), "")
 
 
 def _told(chosen: Chosen[Any]) -> tuple[str, dict[str, Any]]:

@@ -23,7 +23,8 @@ def read_accepted(folder: Path, board: str, seeds: Sequence[int]) -> Side:
 
     Raises:
         InputError: There are none; they are of another schema version, another board or other seeds; or a value is not
-            the mean of its users' values, as after an edit by hand.
+            the mean of its users' values, as after an edit by hand; or a row, a seed or the values of users are
+            missing.
     """
     if not (folder / "records").is_dir():
         raise InputError(
@@ -38,12 +39,41 @@ def read_accepted(folder: Path, board: str, seeds: Sequence[int]) -> Side:
         raise InputError(
             f"{folder}: the accepted results are of the seeds {found}, but the board has {sorted(seeds)}; accept anew."
         )
+    if gap := incomplete(side):
+        raise InputError(f"{folder}: {gap}; accept anew.")
     for item, m, of in edited(side):
         raise InputError(
             f"{folder / 'records' / (item.record.identity.cell + '.json')}: {m.name} is {m.value:.6g}, but the "
             f"values of its users have the mean {of.values.mean():.6g}; accepted results are not edited by hand."
         )
     return side
+
+
+def incomplete(side: Side) -> str:
+    """What is missing of results that were whole when they were accepted; empty where nothing is."""
+    labels, seeds = side.results.labels, side.results.about["seeds"]
+    steps = range(1, int(side.results.about.get("steps", 0)) + 1) or (None,)
+    there = {(i.label, i.seed, i.step): item.record for item in side.results.every for i in [item.record.identity]}
+    for label in labels:
+        for seed in seeds:
+            for step in steps:
+                record = there.get((label, seed, step))
+                where = f"{label!r}, seed {seed}" + ("" if step is None else f", step {step}")
+                if record is None:
+                    return f"there is no record of {where}"
+                if not record.ok:
+                    return f"the record of {where} is of a cell that failed ({record.outcome.status})"
+    return next(
+        (f"{item.record.identity.cell}: there are no values of the users of {m.name}" for item, m in unkept(side)), ""
+    )
+
+
+def unkept(side: Side) -> Iterator[tuple[Finished, Measured]]:
+    """Measurements that are the mean of users' values, of which none are there: nothing speaks against any value."""
+    for item in side.results.finished:
+        for m in item.measurements:
+            if m.value is not None and is_user_mean(m) and (item.record.identity.cell, m.name) not in side.per_user:
+                yield item, m
 
 
 def same_inputs(side: Side, inputs: Mapping[int, tuple[str, str]]) -> None:
@@ -66,6 +96,9 @@ def same_inputs(side: Side, inputs: Mapping[int, tuple[str, str]]) -> None:
             )
 
 
+MEANS = ("distance", "shift", "jensen_shannon", "router_share", "popularity@10", "withdrawn@10")
+"""Metrics that are means over users on every view."""
+
 Aggregate = tuple[Finished, Measured, PerUser]
 """A measurement with the values of its users."""
 
@@ -84,7 +117,7 @@ def aggregates(side: Side) -> Iterator[tuple[bool, list[Aggregate]]]:
     for rows in by_name.values():
         telling = [row for row in rows if np.ptp(row[2].values) > 0]
         means = sum(is_mean(m, of) for _, m, of in telling) > len(telling) / 2
-        yield _asks_once(rows[0][1]) or means, rows
+        yield is_user_mean(rows[0][1]) or means, rows
 
 
 def edited(side: Side) -> Iterator[Aggregate]:
@@ -95,7 +128,10 @@ def edited(side: Side) -> Iterator[Aggregate]:
         yield from (row for row in rows if not fits(row[1], row[2]) and not is_mean(row[1], row[2]))
 
 
-def _asks_once(m: Measured) -> bool:
+def is_user_mean(m: Measured) -> bool:
+    """Whether a measurement of a metric of ours is the mean of the values of its users, and not over queries."""
+    if m.metric in MEANS:
+        return True
     return m.view in ONCE and m.metric.startswith(("hit@", "ndcg@")) and ":" not in m.metric
 
 

@@ -11,14 +11,24 @@ Interval = tuple[float, float]
 
 
 def table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-    """A Markdown table of texts."""
-    return tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True)
+    """A Markdown table of texts; a bar in one ends no cell."""
+    body, head = ([[_in_cell(text) for text in row] for row in part] for part in (rows, [headers]))
+    return tabulate(body, headers=head[0], tablefmt="pipe", disable_numparse=True)
+
+
+def _in_cell(text: str) -> str:
+    return " ".join(str(text).split()).replace("|", "\\|")
+
+
+def plain(text: str) -> str:
+    """A name or title as Markdown that shows it as it is, on one line."""
+    return " ".join(text.split()).replace("<", "&lt;")
 
 
 def display(results: Results, label: str) -> str:
     """The row's name: base and gold are said to be, rows that compete with nobody stand in italics."""
     role = {results.label_of("do_nothing"): " (base)", results.label_of("retrain"): " (gold)"}.get(label, "")
-    return f"*{label}*" if results.is_control(label) else f"{label}{role}"
+    return f"*{plain(label)}*" if results.is_control(label) else f"{plain(label)}{role}"
 
 
 def cell(results: Results, label: str, name: str) -> str:

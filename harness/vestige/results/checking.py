@@ -7,7 +7,8 @@ import numpy as np
 
 from vestige.results.differences import noise_floor, shift_of
 from vestige.results.gate import Comparison, Finding, Verdict, decide, shifts
-from vestige.results.provenance import advice, warnings
+from vestige.results.provenance import advice, attacks_apart, warnings
+from vestige.results.records import Finished
 from vestige.results.restoring import restored
 from vestige.results.sections import k_of
 from vestige.results.sides import Side
@@ -74,11 +75,12 @@ def check(fresh: Side, accepted: Side, tolerance: Mapping[str, float]) -> Check:
         tolerance: The board's own.
     """
     names = gated(accepted.results, tolerance)
+    attacks = attacks_apart(fresh.results, accepted.results)
     comparisons = [
         comparison
         for label in accepted.results.competing
         for name, allowed in names.items()
-        if (comparison := _compare(fresh, accepted, label, name, allowed)) is not None
+        if (comparison := _compare(fresh, accepted, label, name, allowed, attacks)) is not None
     ]
     return Check(
         board=str(fresh.results.about["name"]),
@@ -86,7 +88,7 @@ def check(fresh: Side, accepted: Side, tolerance: Mapping[str, float]) -> Check:
         invalid=_invalid(fresh),
         findings=tuple(decide(comparisons)),
         lost=tuple(_lost(fresh, accepted)),
-        warnings=tuple(warnings(fresh.results, accepted.results)),
+        warnings=(*attacks, *warnings(fresh.results, accepted.results), *_in_vain(accepted, tolerance)),
         advice=tuple(advice(fresh.results, accepted.results)),
         added=tuple(_added(fresh, accepted, tolerance)),
         was_invalid=_invalid(accepted) is not None,
@@ -100,8 +102,14 @@ def _invalid(side: Side) -> str | None:
     return invalid(replace(side.results, replicates={**side.results.replicates, **means}))
 
 
-def _compare(fresh: Side, accepted: Side, label: str, name: str, tolerance: float) -> Comparison | None:
-    """None where there is nothing to compare: no accepted value, no good direction, or no fresh cell at all."""
+def _compare(
+    fresh: Side, accepted: Side, label: str, name: str, tolerance: float, attacks: tuple[str, ...]
+) -> Comparison | None:
+    """None where there is nothing to compare: no accepted value, no good direction, or no fresh cell at all.
+
+    Args:
+        attacks: In what the attacks of the two sides differ: what is the worst of all of them is then another thing.
+    """
     wanted = accepted.seeds(label, name)
     ran = {item.record.identity.seed for item in fresh.results.row(label) if item.record.ok}
     seeds = sorted(wanted & ran)
@@ -110,15 +118,13 @@ def _compare(fresh: Side, accepted: Side, label: str, name: str, tolerance: floa
     known = accepted.find(label, name, seeds[0])
     assert known is not None
     better = known[1].better
+    anew = _trained_anew(fresh, accepted, label, seeds)
+    why, chance = _incomparable(fresh, label, name, seeds, better, attacks)
+    if why:
+        before = _mean(accepted, label, name, seeds)
+        return Comparison(label, name, better, tolerance, None, before, vanished=why, excused=anew and chance)
     if better == "none":
         return None
-    anew = _trained_anew(fresh, accepted, label, seeds)
-    before = _mean(accepted, label, name, seeds)
-    for seed in seeds:
-        if fresh.find(label, name, seed) is None:
-            why = _why_not(fresh, label, name, seed)
-            undefined = anew and why != GONE
-            return Comparison(label, name, better, tolerance, None, before, vanished=why, excused=undefined)
     gold = fresh.results.reference(label, "gold", name)
     own_row = label in (fresh.results.label_of("retrain"), accepted.results.label_of("retrain"))
     target = None if better in ("higher", "lower", "gold") else float(better)
@@ -152,7 +158,26 @@ def _compare(fresh: Side, accepted: Side, label: str, name: str, tolerance: floa
     )
 
 
+def _incomparable(
+    fresh: Side, label: str, name: str, seeds: list[int], better: str, attacks: tuple[str, ...]
+) -> tuple[str, bool]:
+    """Why what was accepted has nothing to be compared with, empty where it has; and whether another training alone may
+    have done that.
+    """
+    if attacks and name.startswith(OF_ATTACKS):
+        return f"{attacks[0]}; accept anew", False
+    ways = {m.better for item in fresh.results.row(label) if (m := item.find(name)) is not None}
+    if ways - {better}:
+        return f"{better!r} was better of it, and {' and '.join(map(repr, sorted(ways)))} is now; accept anew", False
+    missing = next((seed for seed in seeds if fresh.find(label, name, seed) is None), None)
+    why = "" if missing is None or better == "none" else _why_not(fresh, label, name, missing)
+    return why, why != GONE
+
+
 GONE = "it is not measured any more"
+
+OF_ATTACKS = ("recovery", "privacy_", "score_")
+"""What is the worst, or the least, over the attacks that were made."""
 
 
 def _why_not(fresh: Side, label: str, name: str, seed: int) -> str:
@@ -180,14 +205,32 @@ def _mean(side: Side, label: str, name: str, seeds: list[int]) -> float:
 
 def _lost(fresh: Side, accepted: Side) -> Iterator[Lost]:
     """Every failed cell, and every accepted one that was not run."""
-    have = {(item.record.identity.label, item.record.identity.seed): item.record for item in fresh.results.finished}
-    for (label, seed), record in have.items():
+    have = {_place(item): item.record for item in fresh.results.every}
+    for (label, seed, step), record in have.items():
         if not record.ok:
-            yield Lost(label, seed, f"{record.outcome.status}: {record.outcome.message}")
-    for item in accepted.results.finished:
-        identity = item.record.identity
-        if (identity.label, identity.seed) not in have:
-            yield Lost(identity.label, identity.seed, "the board does not have this row any more")
+            where = f"step {step}: " if step is not None else ""
+            yield Lost(label, seed, f"{where}{record.outcome.status}: {record.outcome.message}")
+    for item in accepted.results.every:
+        label, seed, step = _place(item)
+        if (label, seed, step) not in have:
+            where = "" if step is None else f", after step {step}"
+            yield Lost(label, seed, f"the board does not have this row any more{where}")
+
+
+def _place(item: Finished) -> tuple[str, int, int | None]:
+    identity = item.record.identity
+    return identity.label, identity.seed, identity.step
+
+
+def _in_vain(accepted: Side, tolerance: Mapping[str, float]) -> Iterator[str]:
+    """Tolerances of the board that nothing is judged by."""
+    judged = {m.name: m.better for item in accepted.results.finished for m in item.measurements}
+    for key in tolerance:
+        ways = {better for name, better in judged.items() if key in (name, name.partition("/")[0])}
+        if not ways:
+            yield f"the tolerance of {key} is for nothing that is measured here"
+        elif ways == {"none"}:
+            yield f"the tolerance of {key} says nothing: neither way of it is the better one"
 
 
 def _added(fresh: Side, accepted: Side, tolerance: Mapping[str, float]) -> Iterator[str]:

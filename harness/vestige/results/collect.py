@@ -37,6 +37,8 @@ WRITTEN = (
 )  # fmt: skip
 """Files that a run replaces, beside those that say that a run wrote them."""
 
+LOCK = ".lock"
+
 HEAD = 200
 """In so many bytes a record says that it is one."""
 
@@ -51,7 +53,17 @@ def results_lock(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{out}: cannot be written ({error.strerror}).") from error
-    with filelock.FileLock(out / ".lock"):
+    with filelock.FileLock(out / LOCK):
+        yield
+
+
+@contextlib.contextmanager
+def settled(out: Path) -> Iterator[None]:
+    """Waits until no run writes to a results folder, and keeps runs from it; at once where none ever did."""
+    if not (out / LOCK).exists():
+        yield
+        return
+    with filelock.FileLock(out / LOCK):
         yield
 
 

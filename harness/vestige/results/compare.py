@@ -8,9 +8,9 @@ import numpy as np
 
 from vestige.errors import InputError, unknown
 from vestige.pipeline.board import find
-from vestige.results.cells import table, value
+from vestige.results.cells import plain, table, value
 from vestige.results.differences import noise_floor, shift_of
-from vestige.results.gate import Shift
+from vestige.results.gate import Floor, Shift
 from vestige.results.sides import Basis, Side, read_side
 from vestige.results.tolerances import gated
 
@@ -125,13 +125,24 @@ def _compared(one: Side, other: Side, pairs: Sequence[Pair], seeds: Sequence[int
             assert found is not None
             first, second, basis = shift_of(one, other, a, None, name, common, b)
             better = found[1].better
-            floor = noise_floor(one, name, better, common).times(2)
-            difference = Shift(second.values - first.values, second.errors - first.errors, second.sources, floor)
+            sources = min(first.sources, second.sources)
+            floor = _floor(one, other, name, better, common)
+            difference = Shift(second.values - first.values, second.errors - first.errors, sources, floor)
             known = all(Basis.USERS in s.bases(row, name, seed) for s, row in ((one, a), (other, b)) for seed in common)
             counts = _counts(one, other, (a, b), name, common, better) if known else None
             yield Compared(
                 (a, b), name, better, found[1].unit, first.mean, second.mean, difference, len(common), counts, basis
             )
+
+
+def _floor(one: Side, other: Side, name: str, better: str, seeds: Sequence[int]) -> Floor:
+    """How far two trainings lie apart, one of each side; of a side that does not tell, as on the other."""
+    first, second = (noise_floor(side, name, better, seeds) for side in (one, other))
+    if one is other or not second.freedom:
+        return first.times(2)
+    if not first.freedom:
+        return second.times(2)
+    return Floor(first.variance + second.variance, first.freedom + second.freedom)
 
 
 def _counts(
@@ -178,7 +189,16 @@ def markdown(found: Sequence[Compared]) -> str:
         counts = ["", "", ""] if c.counts is None else [str(count) for count in c.counts]
         unit = f" {c.unit}" if c.unit else ""
         rows.append(
-            [label, c.name + unit, c.better, f"{c.a:.4f}", f"{c.b:.4f}", value(c.shift.mean, bounds), *counts, c.basis]
+            [
+                plain(label),
+                c.name + unit,
+                c.better,
+                f"{c.a:.4f}",
+                f"{c.b:.4f}",
+                value(c.shift.mean, bounds),
+                *counts,
+                c.basis,
+            ]
         )
     headers = ["row", "measurement", "better", "A", "B", "B − A", "users better", "worse", "equal", "paired by"]
     return table(rows, headers)

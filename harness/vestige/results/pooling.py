@@ -14,6 +14,9 @@ from vestige.measuring.statistics import Estimate, Floats, interval
 from vestige.pipeline.own import OWN_ROWS, OWN_VIEWS, row_label
 from vestige.results.records import Finished, Measured
 
+FEWEST = 50
+"""Replicates; of fewer a 95 % interval is two of them."""
+
 
 @dataclass(frozen=True)
 class Pooled:
@@ -211,10 +214,14 @@ def read_replicates(folder: Path) -> dict[tuple[str, str], Floats]:
         table = pq.read_table(file).combine_chunks()
         if not len(table):  # a board may measure nothing that has an interval
             return {}
-        values = table["replicates"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
+        lists = table["replicates"].combine_chunks()
+        lengths = set(lists.value_lengths().to_pylist())
+        values = lists.flatten().to_numpy().reshape(len(table), -1)
         names = zip(*(table[column].to_pylist() for column in ("cell", "metric", "view")), strict=True)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, AttributeError) as error:
         raise InputError(f"{file}: cannot be read ({str(error).splitlines()[0]}).") from None
+    if len(lengths) != 1 or min(lengths) < FEWEST or not np.isfinite(values).all():
+        raise InputError(f"{file}: every measurement must have as many replicates, {FEWEST} at least, and all finite.")
     return {
         (cell, f"{metric}/{view}" if view else metric): row
         for (cell, metric, view), row in zip(names, values, strict=True)

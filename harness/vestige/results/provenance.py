@@ -35,6 +35,27 @@ def warnings(fresh: Results, accepted: Results) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def attacks_apart(fresh: Results, accepted: Results) -> tuple[str, ...]:
+    """In what the attacks on the models differ: which ones, how they are set, on which seeds, and shadow models."""
+    now, then = (results.about.get("attacked_by") for results in (fresh, accepted))
+    if not now or not then:
+        return ()  # results from before boards said it
+    out = []
+    before, after = ({a["name"]: a["config"] for a in of["attacks"]} for of in (then, now))
+    for name in sorted({*before, *after}):
+        if name not in after:
+            out.append(f"the attack {name} is not made any more")
+        elif name not in before:
+            out.append(f"the attack {name} is new")
+        elif before[name] != after[name]:
+            out.append(f"the attack {name} is set differently")
+    titles = {"seeds": "seeds that are attacked", "shadows": "shadow models", "recheck": "recheck", "swap": "swap"}
+    out += [
+        f"{title}: {then.get(key)} → {now.get(key)}" for key, title in titles.items() if then.get(key) != now.get(key)
+    ]
+    return tuple(out)
+
+
 def advice(fresh: Results, accepted: Results) -> list[str]:
     """Costs of competing rows that are more than `BAND` times the accepted ones, means over seeds."""
     out = []

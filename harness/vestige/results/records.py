@@ -43,7 +43,7 @@ class About(pydantic.BaseModel):
     k: list[int] = pydantic.Field(min_length=1)
     labels: list[str]
     seeds: list[int]
-    steps: int = pydantic.Field(0, ge=0)
+    steps: pydantic.StrictInt = pydantic.Field(0, ge=0)
     remarks: list[str] = []
     published: list[dict[str, Any]] = []
     tuned: list[dict[str, Any]] = []
@@ -100,6 +100,14 @@ class Identity(Base):
         return {name: value for name, value in values.items() if name != "step" or value is not None}
 
 
+def _each_once(measurements: tuple[Measured, ...]) -> tuple[Measured, ...]:
+    """A name that stood twice would be shown by one of its values and checked by the other."""
+    names = [m.name for m in measurements]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)} stands twice")
+    return measurements
+
+
 class Outcome(Base):
     """How it went, and everything that is the same at every run on one machine."""
 
@@ -111,11 +119,7 @@ class Outcome(Base):
     @pydantic.field_validator("measurements")
     @classmethod
     def _once(cls, measurements: tuple[Measured, ...]) -> tuple[Measured, ...]:
-        """A name that stood twice would be shown by one of its values and checked by the other."""
-        names = [m.name for m in measurements]
-        if len(set(names)) < len(names):
-            raise ValueError(f"{next(name for name in names if names.count(name) > 1)} stands twice")
-        return measurements
+        return _each_once(measurements)
 
 
 class Record(Base):
@@ -140,6 +144,11 @@ class Run(Base):
     cost: tuple[Measured, ...]
     traceback: str
     provenance: dict[str, Any]
+
+    @pydantic.field_validator("cost")
+    @classmethod
+    def _once(cls, cost: tuple[Measured, ...]) -> tuple[Measured, ...]:
+        return _each_once(cost)
 
 
 @dataclass(frozen=True)
@@ -196,6 +205,14 @@ def read_records(folder: Path) -> list[Finished]:
     for file in files:
         run_file = file.with_name(file.name.removesuffix(".json") + ".run.json")
         out.append(Finished(_parse(Record, file), _parse(Run, run_file)))
+    lasting = {m.name for item in out for m in item.record.outcome.measurements}
+    for item in out:
+        for m in item.run.cost:
+            if m.name in lasting:
+                raise InputError(
+                    f"{folder / 'records' / (item.record.identity.cell + '.run.json')}: {m.name} is no cost, but what "
+                    "records hold; it stands in the record, or nowhere."
+                )
     return out
 
 

@@ -31,8 +31,15 @@ def read_results(folder: Path) -> Results:
         raise InputError(f"{folder}: board.json is missing or cannot be read; run the board again.") from None
     order = {label: number for number, label in enumerate(about["labels"])}
     finished.sort(key=lambda f: (order.get(f.record.identity.label, len(order)), f.record.identity.seed))
+    strange = next((f.record.identity.label for f in finished if f.record.identity.label not in order), None)
+    if strange is not None:
+        raise InputError(f"{folder / 'board.json'}: labels: {strange!r} is missing, of which there are records.")
     earlier = tuple(item for item in finished if (item.record.identity.step or 0) < about.get("steps", 0))
     last = tuple(item for item in finished if (item.record.identity.step or 0) >= about.get("steps", 0))
+    if not last:
+        raise InputError(
+            f"{folder / 'board.json'}: steps is {about['steps']}, but there are no records of such a step."
+        )
     return Results(about, last, read_replicates(folder), earlier)
 
 

@@ -65,9 +65,9 @@ def _same_cell(results: Results, wanted: Finished) -> Finished | None:
 
 def _unequal(fresh: Side, submitted: Side, here: Finished, there: Finished) -> Iterator[str]:
     cell = here.record.identity.cell
-    ours, theirs = ({m.name: m for m in item.record.outcome.measurements} for item in (here, there))
-    for name in [*theirs, *(name for name in ours if name not in theirs)]:
-        stated, right = theirs.get(name), ours.get(name)
+    ours, its = ({m.name: m for m in item.record.outcome.measurements} for item in (here, there))
+    for name in [*its, *(name for name in ours if name not in its)]:
+        stated, right = its.get(name), ours.get(name)
         if stated is None or right is None:
             yield f"{cell}: {name} is {'missing' if stated is None else 'not measured here'}"
         elif stated != right:
@@ -78,6 +78,13 @@ def _unequal(fresh: Side, submitted: Side, here: Finished, there: Finished) -> I
         same = other is not None and np.array_equal(one.users, other.users) and np.array_equal(one.values, other.values)
         if not same:
             yield f"{cell}: the values of the users of {key[1]} are not those that came out"
+    timed = [{m.name for m in item.run.cost} for item in (here, there)]
+    if timed[0] != timed[1]:
+        yield f"{cell}: {min(timed[0] ^ timed[1])} stands among the costs of one run only"
+    for key, own in fresh.results.replicates.items():
+        theirs = submitted.results.replicates.get(key)
+        if key[0] == cell and theirs is not None and not np.array_equal(own[: len(theirs)], theirs):
+            yield f"{cell}: the replicates of {key[1]} are not those that came out"
     if here.record.outcome.notes != there.record.outcome.notes:
         yield f"{cell}: the notes are not those that came out"
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vestige.data.sequences import IntArray
@@ -131,6 +132,9 @@ class Side:
         return found
 
 
+MOST = 2**24
+"""No dataset has so many users; the bootstrap has 1,000 numbers for each."""
+
 ROUNDING = 1e-5
 """Values of single users are kept as float32."""
 
@@ -179,9 +183,23 @@ def read_per_user(folder: Path) -> dict[tuple[str, str], PerUser]:
     """
     file = folder / "per_user.parquet"
     try:
-        table = pq.read_table(file, columns=["cell", "metric", "view", "user", "value"]).to_pandas()
+        read = pq.read_table(file, columns=["cell", "metric", "view", "user", "value"])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{file}: cannot be read ({str(error).splitlines()[0]}).") from None
+    types = {name: read.schema.field(name).type for name in ("user", "value")}
+    if not pa.types.is_integer(types["user"]) or not pa.types.is_floating(types["value"]):
+        raise InputError(
+            f"{file}: users must be whole numbers, and values numbers, not {types['user']} and {types['value']}."
+        )
+    if any(read[name].null_count for name in read.column_names):
+        raise InputError(f"{file}: a field is missing; a user without a value has no line.")
+    table = read.to_pandas()
+    if not np.isfinite(table["value"].to_numpy()).all():
+        raise InputError(f"{file}: a value is not finite; a user without a value has no line.")
+    if not table["user"].between(0, MOST).all():
+        raise InputError(
+            f"{file}: users must be row numbers from 0 on, not {table['user'].min()} or {table['user'].max()}."
+        )
     out: dict[tuple[str, str], PerUser] = {}
     for (cell, metric, view), rows in table.groupby(["cell", "metric", "view"], observed=True, sort=False):
         users: IntArray = rows["user"].to_numpy()

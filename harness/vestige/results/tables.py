@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vestige.pipeline.store import write_atomically
-from vestige.results.cells import cell, display, five, table, value
+from vestige.results.cells import cell, display, five, plain, table, value
 from vestige.results.page.picture import write_curves, write_picture
 from vestige.results.pooling import Results
 from vestige.results.reading import HOW_TO_READ, OWN_BASES, STREAM, WITHDRAWN
@@ -38,7 +38,9 @@ def write_csv(results: Results, folder: Path) -> Path:
     header += [f"{name}{end}" for name in columns for end in ("", ":low", ":high", ":sd_over_seeds", ":note")]
     lines = []
     for label in results.labels:
-        line: list[object] = [label, _status(results, label), len(results.row(label))]
+        ran = [item.record.ok for item in results.row(label)]
+        status = _status(results, label) + (f" ({sum(ran)} of {len(ran)} seeds)" if 0 < sum(ran) < len(ran) else "")
+        line: list[object] = [label, status, len(ran)]
         for name in columns:
             line += five(results.pooled(label, name))
         lines.append(line)
@@ -64,7 +66,7 @@ def markdown(results: Results, picture: Path | None = None, curves: Path | None 
         picture: Shown under the verdicts, if given; it lies beside the text.
         curves: Of a stream, shown with its steps.
     """
-    parts = [f"# {results.about['title']}", facts(results), *verdict_lines(results)]
+    parts = [f"# {plain(results.about['title'])}", facts(results), *verdict_lines(results)]
     if picture is not None:
         k = k_of(results)
         parts.append(
@@ -145,8 +147,8 @@ def _comparison(results: Results, section: Section) -> list[str]:
 
 
 def _told_apart(compared: list[Compared]) -> str:
-    differ = [f"{c.label} ({_difference(c)})" for c in compared if c.p < ALPHA]
-    same = [f"{c.label} (p {_p(c.p)})" for c in compared if c.p >= ALPHA]
+    differ = [f"{plain(c.label)} ({_difference(c)})" for c in compared if c.p < ALPHA]
+    same = [f"{plain(c.label)} (p {_p(c.p)})" for c in compared if c.p >= ALPHA]
     text = f" Different: {'; '.join(differ)}." if differ else " No row differs."
     return text + (f" Not told apart: {'; '.join(same)}." if same and differ else "")
 
@@ -171,7 +173,7 @@ def _worst(results: Results, section: Section) -> list[str]:
         valued = pooled is not None and pooled.value is not None
         notes = [n for n in (pooled.notes if pooled else ()) if not (valued and n.startswith("UNDEFINED"))]
         if notes:
-            lines.append(f"- {label}: {'; '.join(notes)}.")
+            lines.append(f"- {plain(label)}: {'; '.join(notes)}.")
     return ["\n".join(lines)] if lines else []
 
 
@@ -211,22 +213,22 @@ def _change_table(results: Results) -> str:
     methods = [label for label in results.competing if label != base and _status(results, label) == "ok"]
     for view in ("retain", "forget", "neighbours"):
         for metric in (f"hit@{k}", f"ndcg@{k}"):
-            seeds = results.shared_seeds(f"{metric}/{view}", *([base] if base else []), *methods)
-            before = results.pooled(base, f"{metric}/{view}", seeds) if base else None
+            before = results.pooled(base, f"{metric}/{view}") if base else None
             if before is None or before.value is None:
                 continue
             row = [view, metric, f"{before.value:.4f}"]
             for label in methods:
-                after, change = (
-                    results.pooled(label, f"{name}/{view}", seeds) for name in (metric, f"{metric}:vs_base")
-                )
+                # Each seed's change is against base at that seed, so a seed that failed moves no other row.
+                after, change = (results.pooled(label, f"{name}/{view}") for name in (metric, f"{metric}:vs_base"))
                 shown = f"{after.value:.4f}" if after and after.value is not None else "—"
                 percent = f" ({change.value:+.1f} %)" if change and change.value is not None else ""
-                row.append(shown + percent)
+                ran = after.seeds if after else 0
+                seeds = f" ({ran} of {len(results.row(label))} seeds)" if 0 < ran < len(results.row(label)) else ""
+                row.append(shown + percent + seeds)
             rows.append(row)
-    own = ", ".join(results.own_based)
+    own = ", ".join(map(plain, results.own_based))
     note = f"\n\nOn `forget`, changes of {own} are against an own base, which the tables above show." if own else ""
-    return f"## Change against base\n\n{table(rows, ['view', '', 'base', *methods])}{note}"
+    return f"## Change against base\n\n{table(rows, ['view', '', 'base', *map(plain, methods)])}{note}"
 
 
 def _status(results: Results, label: str) -> str:
@@ -240,5 +242,7 @@ def _failures(results: Results) -> str:
         if not item.record.ok:
             identity, outcome = item.record.identity, item.record.outcome
             step = "" if identity.step is None else f", step {identity.step}"
-            lines.append(f"- {identity.label}, seed {identity.seed}{step}: {outcome.status}: {outcome.message}")
+            lines.append(
+                f"- {plain(identity.label)}, seed {identity.seed}{step}: {outcome.status}: {plain(outcome.message)}"
+            )
     return "\n".join(lines)

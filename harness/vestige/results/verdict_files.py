@@ -4,7 +4,7 @@ import json
 from typing import Any
 from xml.etree import ElementTree
 
-from vestige.results.cells import table
+from vestige.results.cells import plain, table
 from vestige.results.checking import Check
 from vestige.results.gate import Finding, Verdict
 
@@ -119,7 +119,7 @@ def _row(finding: Finding) -> list[str]:
     numbers = [_number(c.accepted), _number(c.fresh), f"{c.loss:+.4f}" if c.shifts else ""]
     shown = f"**{finding.verdict}**" if finding.verdict is not Verdict.PASS else str(finding.verdict)
     p = "< 0.001" if finding.p < 0.001 else f"{finding.p:.3f}"
-    return [shown, _cell(c.label), c.name, better, *numbers, f"{c.tolerance:g}", p, _cell(finding.message)]
+    return [shown, plain(c.label), c.name, better, *numbers, f"{c.tolerance:g}", p, plain(finding.message)]
 
 
 def _fields(finding: Finding) -> dict[str, Any]:
@@ -148,7 +148,3 @@ def _number(value: float | None) -> str:
 
 def _line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _cell(text: str) -> str:
-    return _line(text).replace("|", "\\|")

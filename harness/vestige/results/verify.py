@@ -22,9 +22,10 @@ from vestige.pipeline.keys import LIBRARIES, canonical
 from vestige.pipeline.own import OWN_ROWS
 from vestige.pipeline.plan import Cell, plan
 from vestige.plugins import Plugins
-from vestige.results.accepted import aggregates, edited
+from vestige.results.accepted import aggregates, edited, unkept
 from vestige.results.collect import about_of, identity_of, keys_of
 from vestige.results.records import SCHEMA, Finished, Measured
+from vestige.results.restoring import SAME, restored
 from vestige.results.sides import ROUNDING, Side, read_side
 from vestige.specs import MethodSpec
 
@@ -260,11 +261,31 @@ def _settings(submitted: Submission) -> Iterator[str]:
     for key in ("published", "remarks"):  # what stands under the tables is the board's to say
         if about.get(key, []) != right.get(key, []):
             yield f"board.json: {key} are not what the board says under its tables; leave them as the run wrote them"
+    yield from _notes(submitted)
     for item, cell in _pairs(submitted):
         mine = item.record.identity.model_dump(mode="json")
         ours = identity_of(submitted.board, submitted.plugins, cell).model_dump(mode="json")
         for key, (stated, right) in _differences(mine, ours).items():
             yield f"{item.record.identity.cell}: {key} is {stated!r}, but here it is {right!r}"
+
+
+def _notes(submitted: Submission) -> Iterator[str]:
+    """What is said of data and request, and which way is better: tables and verdicts rest on it."""
+    ways: dict[str, tuple[str, str, str]] = {}
+    for item in submitted.side.results.every:
+        identity, notes = item.record.identity, item.record.outcome.notes
+        known = submitted.inputs.get(identity.seed)
+        for part in ("dataset", "request"):
+            right = dict(known.notes[part]) if known and part in known.notes else notes.get(part)
+            if notes.get(part) != right and identity.step is None:
+                yield f"{identity.cell}: the notes of the {part} are {notes.get(part)}, but here they are {right}"
+        for m in item.measurements:
+            first, better, unit = ways.setdefault(m.name, (identity.cell, m.better, m.unit))
+            if (better, unit) != (m.better, m.unit):
+                yield (
+                    f"{identity.cell}: of {m.name} {m.better!r} is better, in {m.unit or 'no unit'}, but of {first} "
+                    f"{better!r}, in {unit or 'no unit'}"
+                )
 
 
 def _keys(submitted: Submission) -> Iterator[str]:
@@ -337,6 +358,11 @@ def _values(submitted: Submission) -> Iterator[str]:
     for key in side.per_user:
         if key not in measured:
             yield f"per_user.parquet has values of {key[1]} of {key[0]}, which has no such measurement"
+    for key in side.results.replicates:
+        if key not in {(item.record.identity.cell, m.name) for item in side.results.every for m in item.measurements}:
+            yield f"bootstrap.parquet has replicates of {key[1]} of {key[0]}, which has no such measurement"
+    for item, m in unkept(side):
+        yield f"per_user.parquet has no values of {m.name} of {item.record.identity.cell}, whose mean that is"
     kept = {name for _, name in side.per_user}
     for cell, name in measured:
         if name in kept and (cell, name) not in side.per_user:
@@ -355,6 +381,10 @@ def _intervals(submitted: Submission) -> Iterator[str]:
             replicates = side.results.replicates.get((item.record.identity.cell, m.name))
             if replicates is not None and len(replicates) == REPLICATES:
                 yield from _other_interval(item, m, replicates, "bootstrap.parquet")
+    for key, right in restored(side.results, side.per_user).items():
+        stated_ones = side.results.replicates.get(key)
+        if stated_ones is not None and not np.allclose(stated_ones, right[: len(stated_ones)], rtol=SAME, atol=SAME):
+            yield f"{key[0]}: the replicates of {key[1]} in bootstrap.parquet are not those that its users' values give"
     users = max((int(of.users.max(initial=0)) for of in side.per_user.values()), default=0)
     bootstrap = Bootstrap(users + 1)
     for means, rows in aggregates(side):
