@@ -300,28 +300,30 @@ def test_values_of_users_that_were_taken_out(submitted: Path, folder: Path) -> N
     assert "has no values of hit@10/retain of finetune-s0" in failed["values"]
 
 
-def test_values_of_users_that_were_taken_out_of_all_cells(submitted: Path, folder: Path) -> None:
+@pytest.mark.parametrize(("metric", "view"), [("hit@10", "retain"), ("distance", "forget")])
+def test_values_of_users_that_were_taken_out_of_all_cells(
+    submitted: Path, folder: Path, metric: str, view: str
+) -> None:
     """Else whoever drops them may state any value."""
-    for metric, view in (("hit@10", "retain"), ("distance", "forget")):
-        edit_users(
-            folder,
-            lambda t, name=(metric, view): t.filter(
-                pa.array(~np.any([where(t, c, *name) for c in pc.unique(t["cell"]).to_pylist()], axis=0))
-            ),
-        )
-        failed = verify(submitted, folder)
-        assert set(failed) == {"values"}
-        assert f"has no values of {metric}/{view} of " in failed["values"]
+
+    def without(table: pa.Table) -> pa.Table:
+        cells = pc.unique(table["cell"]).to_pylist()
+        return table.filter(pa.array(~np.any([where(table, cell, metric, view) for cell in cells], axis=0)))
+
+    edit_users(folder, without)
+    failed = verify(submitted, folder)
+    assert set(failed) == {"values"}
+    assert f"has no values of {metric}/{view} of " in failed["values"]
 
 
 def test_a_result_among_the_costs(submitted: Path, folder: Path) -> None:
     """Costs vary from run to run, so nobody compares them; a table shows them all the same."""
     true = json.loads((folder / "records" / "do-nothing-s1.json").read_bytes())
-    forged = {**measurement(true, "hit@10", "retain"), "metric": "withdrawn@10", "value": 0.0, "interval": None}
+    forged = {**measurement(true, "hit@10", "retain"), "metric": "made_up@10", "value": 0.0, "interval": None}
     edit(folder, "finetune-s1.run", lambda r: r["cost"].append(forged))
     failed = verify(submitted, folder, rerun=True, seed=1)
     assert set(failed) == {"re-run"}
-    assert "finetune-s1: withdrawn@10/retain stands among the costs of one run only" in failed["re-run"]
+    assert "finetune-s1: made_up@10/retain stands among the costs of one run only" in failed["re-run"]
     taken = measurement(true, "hit@10", "retain")
     edit(folder, "finetune-s1.run", lambda r: r["cost"].append(taken))
     assert "finetune-s1.run.json: hit@10/retain is no cost" in verify(submitted, folder)["schema"]

@@ -261,12 +261,12 @@ def _settings(submitted: Submission) -> Iterator[str]:
     for key in ("published", "remarks"):  # what stands under the tables is the board's to say
         if about.get(key, []) != right.get(key, []):
             yield f"board.json: {key} are not what the board says under its tables; leave them as the run wrote them"
-    yield from _notes(submitted)
     for item, cell in _pairs(submitted):
         mine = item.record.identity.model_dump(mode="json")
         ours = identity_of(submitted.board, submitted.plugins, cell).model_dump(mode="json")
         for key, (stated, right) in _differences(mine, ours).items():
             yield f"{item.record.identity.cell}: {key} is {stated!r}, but here it is {right!r}"
+    yield from _notes(submitted)
 
 
 def _notes(submitted: Submission) -> Iterator[str]:
