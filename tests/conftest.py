@@ -101,11 +101,14 @@ def _warm() -> subprocess.Popen[str]:
     )
 
 
-def _run_warm(words: tuple[object, ...], cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def _run_warm(
+    words: tuple[object, ...], cwd: Path, env: dict[str, str], path: Path | None
+) -> subprocess.CompletedProcess[str]:
     with tempfile.TemporaryDirectory() as folder:
         out, err = (Path(folder) / name for name in ("out", "err"))
         arguments = [*map(str, words)]
         asked = {"words": arguments, "cwd": str(cwd), "env": env, "out": str(out), "err": str(err)}
+        asked["path"] = [] if path is None else [str(path)]
         process = _warm()
         assert process.stdin is not None and process.stdout is not None
         print(json.dumps({**asked, "seconds": SECONDS}), file=process.stdin, flush=True)
@@ -123,11 +126,12 @@ def vestige(
     Args:
         words: After `vestige`.
         python_path: Where further packages lie.
-        cold: Whether it must be started from nothing, as where the seed of Python's hashes must not be the same twice.
+        cold: Whether it must be started from nothing, as where the seed of Python's hashes must not be the same twice,
+            or what is imported matters.
     """
-    own_path = python_path is not None or os.environ.get("PYTHONPATH") != STARTED_WITH
+    own_path = os.environ.get("PYTHONPATH") != STARTED_WITH
     if not (own_path or cold or "VESTIGE_TEST_COLD" in os.environ):
-        return _run_warm(words, cwd, environment(cache))
+        return _run_warm(words, cwd, environment(cache, python_path), python_path)
     return subprocess.run(
         [sys.executable, "-m", "vestige", *map(str, words)],
         cwd=cwd,
@@ -150,7 +154,10 @@ def plugin_package(folder: Path, name: str, source: str) -> Path:
     return folder
 
 
-LONGEST_FIRST = ("test_third_party", "test_cli", "test_verify", "test_evaluation", "test_check", "test_t5_boards")
+LONGEST_FIRST = (
+    "test_third_party", "test_cli", "test_evaluation", "test_suite", "test_tune", "test_baselines", "test_new_plugin",
+    "test_verify", "test_steps", "test_check", "test_t5_boards",
+)  # fmt: skip
 """Modules that take minutes: begun first, so that no process is left with them at the end."""
 
 

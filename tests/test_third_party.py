@@ -26,7 +26,7 @@ class Fresh:
         subprocess.run([sys.executable, "-m", "venv", root / "venv"], check=True)
         self.bin = root / "venv" / ("Scripts" if os.name == "nt" else "bin")
         constraints = ("--constraint", ROOT / "constraints.txt")
-        _pip(self.bin / "python", "install", *constraints, *(root / "wheels").glob("*.whl"))
+        _pip(self.bin / "python", "install", "--no-compile", *constraints, *(root / "wheels").glob("*.whl"))
 
     def vestige(self, *words: object) -> subprocess.CompletedProcess[str]:
         """Runs the installed command."""

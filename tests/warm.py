@@ -1,9 +1,10 @@
 """A process that has imported everything, and forks a command line for each request: so no test waits for imports.
 
 Started once a test process, as a file (nothing of the repository's root is to be imported by accident). Requests come
-on standard input, one JSON object a line: `words`, `cwd`, `env`, `out` and `err` (files), `seconds`; the answer is the
-exit code, or None where the time was up. The command runs as it does for a user, in a process of its own with its own
-environment, but that its workers are forked from it as well. `VESTIGE_TEST_COLD=1` starts every command from nothing.
+on standard input, one JSON object a line: `words`, `cwd`, `env`, `path` (where further packages lie), `out` and `err`
+(files), `seconds`; the answer is the exit code, or None where the time was up. The command runs as it does for a user,
+in a process of its own with its own environment, but that its workers are forked from it as well.
+`VESTIGE_TEST_COLD=1` starts every command from nothing.
 """
 
 import importlib
@@ -63,6 +64,8 @@ def _serve(asked: Mapping[str, Any]) -> int | None:
         os.setsid()
         os.chdir(asked["cwd"])
         _become(asked["env"], os.open(os.devnull, os.O_RDONLY), *(_fresh(asked[name]) for name in ("out", "err")))
+        sys.path[:0] = asked["path"]  # as PYTHONPATH would have it
+        importlib.invalidate_caches()
         sys.argv = ["vestige", *asked["words"]]
         from vestige.pipeline import local
 

@@ -171,7 +171,8 @@ def test_without_the_extra_asking_for_the_page_is_one_sentence(tmp_path: Path) -
     hidden = tmp_path / "hidden"
     hidden.mkdir()
     (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['vl_convert'] = None\n")
-    done = vestige("render", "ml-100k", "--html", "--out", folder, cache=tmp_path, cwd=tmp_path, python_path=hidden)
+    place = {"cache": tmp_path, "cwd": tmp_path, "python_path": hidden, "cold": True}
+    done = vestige("render", "ml-100k", "--html", "--out", folder, **place)
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stderr.strip().splitlines()[-1].endswith("run, where Vestige lies: pip install -e '.[html]'.")
     assert "Traceback" not in done.stderr and not (Path(folder) / "leaderboard.html").exists()

@@ -1,7 +1,11 @@
 """The conformance suite passes what comes with Vestige, and finds what is wrong with everything else."""
 
+import copy
+import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +17,9 @@ from tests.conftest import plugin_package, vestige
 from tests.testing import wrong
 from vestige import plugins
 from vestige.configs import Config
-from vestige.data.request import Part
+from vestige.data.request import Kind, Part
 from vestige.errors import InputError
+from vestige.measuring.contract import Subject
 from vestige.specs import (
     AttackSpec,
     DatasetSpec,
@@ -24,9 +29,40 @@ from vestige.specs import (
     RendererSpec,
     Spec,
 )
-from vestige.testing import Check, Fault, checks, tiny_task, validate, world
+from vestige.testing import Check, Fault, cells, checks, tiny_task, validate, world
 from vestige.testing.suite import KINDS
 from vestige_methods.dual_memory.config import PRESETS
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _trained_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every check trains the same tiny models; here each has its own copy of what was trained once."""
+    subject, train = cells.Measuring._subject, world.Place._train
+    bases: dict[object, Path] = {}
+
+    @cache
+    def trained(kind: Kind, name: str, parts: tuple[Part, ...]) -> Subject:
+        return subject(cells.Measuring(kind), name, parts)
+
+    def copied(self: cells.Measuring, name: str, parts: tuple[Part, ...]) -> Subject:
+        found = trained(self.kind, name, parts)
+        return replace(found, scores=copy.deepcopy(found.scores), load=lambda: copy.deepcopy(found.load()))
+
+    def base(self: world.Place, folder: Path) -> dict[str, Any]:
+        if self.own is not None:
+            return train(self, folder)
+        key = (self.data.content_hash, self.split.kind, self.split.part.tobytes())
+        if key not in bases:
+            bases[key] = tmp_path_factory.mktemp("base")
+            train(self, bases[key])
+        shutil.copytree(bases[key], folder, dirs_exist_ok=True)
+        return {}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cells.Measuring, "_subject", copied)
+        patch.setattr(world.Place, "_train", base)
+        yield
+
 
 CHEAP: Mapping[str, Mapping[str, Any]] = {
     "dual_memory": {"epochs": 2, "router_epochs": 5, "batch_size": 64},

@@ -138,6 +138,17 @@ class Results:
 
     def pooled(self, label: str, name: str, seeds: frozenset[int] | None = None) -> Pooled | None:
         """`metric/view` of a row over its seeds (or those given); None where the row has no such measurement."""
+        key = label, name, seeds
+        if key not in self._known:
+            self._known[key] = self._pooled(label, name, seeds)
+        return self._known[key]
+
+    @cached_property
+    def _known(self) -> dict[tuple[str, str, frozenset[int] | None], Pooled | None]:
+        """What was pooled: tables, verdicts and pages ask for the same again and again."""
+        return {}
+
+    def _pooled(self, label: str, name: str, seeds: frozenset[int] | None) -> Pooled | None:
         cells = [
             (item, m)
             for item in self.row(label)
