@@ -31,6 +31,13 @@ def main(folder: Path) -> None:
         assert low <= 0.5 <= high, f"{honest} is told apart: [{low:.3f}, {high:.3f}]"
     gap = results.difference("do_nothing", "retrain", "hit@10/forget")
     assert gap is not None and gap.interval[0] > 0, f"base does not remember: {gap}"
+    names = {m.name for item in results.finished for m in item.measurements if m.metric.startswith("recovery:")}
+    powerful = [name for name in sorted(names) if (of := results.pooled("do_nothing", name)) and of.value is not None]
+    assert "recovery:none/forget" in powerful, "to ask plainly brings nothing back of base"
+    for name in powerful:
+        for label, right in (("do_nothing", 1.0), ("retrain", 0.0), ("control", 0.0)):
+            found = results.pooled(label, name)
+            assert found is not None and found.value == right, f"{name} of {label} is not {right:g}: {found}"
     for label in ("do_nothing", "untrained", "popularity", "uniform_on_f", "destroyed", "recheck"):
         for track in ("api", "weights"):
             score = results.pooled(label, f"score_{track}")

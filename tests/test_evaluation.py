@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from safetensors.numpy import load_file
 
 from tests.conftest import TINY, vestige
 from vestige import plugins
@@ -76,20 +77,24 @@ def test_attacks_and_shadows_are_of_the_first_seed(table: pd.DataFrame) -> None:
     assert shadow.xs(0, level="seed").value.notna().all()
 
 
-def test_gold_and_control_recover_nothing_and_base_everything(table: pd.DataFrame) -> None:
-    found = table[table.metric.str.startswith("recovery") & table.value.notna()].set_index("label").value
-    for label in ("retrain", "control"):
-        assert (found.get(label, pd.Series([0.0])) == 0).all()
-    assert (found.get("do_nothing", pd.Series([1.0])) == 1).all()
+def test_of_eight_users_nothing_is_said_to_be_recovered_and_why_is(table: pd.DataFrame) -> None:
+    """A base of three passes remembers fewer than five of them beyond gold; 0 and 1 come out on the board `smoke`."""
+    found = table[table.metric.str.startswith("recovery") & (table.seed == 0)]
+    assert len(found) and found.value.isna().all()
+    assert found.note.str.contains(r"rests on \d of the \d that|is not surely above gold|NO POWER|could not be").all()
 
 
-def test_bypass_is_of_routers_only_and_brings_base_back(table: pd.DataFrame) -> None:
+def test_bypass_is_of_routers_only_and_asks_base_itself(audited: tuple[Path, Path, Path], table: pd.DataFrame) -> None:
     bypass = table[(table.metric == "recovery:bypass") & (table.seed == 0)]
     assert set(bypass.label) == {"dual_memory (published)"}
-    (note,) = bypass.note
-    plain = table[(table.metric == "hit@10") & (table["view"] == "forget") & (table.seed == 0)].set_index("label")
-    base = plain.loc["do_nothing", "value"]
-    assert f"hit@10 {base:.4f}" in note or f"base {base:.4f}" in note
+    plain = table[(table.metric == "hit@10") & (table["view"] == "forget") & (table.seed == 0)].set_index("label").value
+    made = [
+        load_file(file.with_name("attempts.safetensors"))["recovered/bypass"]
+        for file in (audited[2] / "store" / "attack").glob("*/manifest.json")
+        if "bypass" in json.loads(file.read_text())["meta"]["recovered"]
+    ]
+    assert [hits.mean() for hits in made] == pytest.approx([plain["do_nothing"]])
+    assert plain["dual_memory (published)"] != plain["do_nothing"]
 
 
 def test_what_takes_time_is_kept_apart_from_what_does_not(audited: tuple[Path, Path, Path]) -> None:

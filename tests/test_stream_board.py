@@ -168,13 +168,15 @@ def test_a_submitted_stream_is_verified_record_by_record(finished: Path, tmp_pat
     words = ("verify", tmp_path / "out", "--board", board, "--no-rerun")
     done = vestige(*words, cache=root / "cache", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
+    accepted = vestige("accept", board, "--out", tmp_path / "out", cache=root / "cache", cwd=tmp_path)
+    assert accepted.returncode == 0, accepted.stderr
+    assert (board / "stream.csv").exists() and (board / "accepted" / "records" / "grad-diff-s0-step1.json").exists()
     (tmp_path / "out" / "records" / "finetune-s0-step1.json").unlink()
     (tmp_path / "out" / "records" / "finetune-s0-step1.run.json").unlink()
     done = vestige(*words, cache=root / "cache", cwd=tmp_path)
     assert done.returncode == 1 and "finetune-s0-step1 is missing" in done.stdout
-    accepted = vestige("accept", board, "--out", tmp_path / "out", cache=root / "cache", cwd=tmp_path)
-    assert accepted.returncode == 0, accepted.stderr
-    assert (board / "stream.csv").exists() and (board / "accepted" / "records" / "grad-diff-s0-step1.json").exists()
+    refused = vestige("accept", board, "--out", tmp_path / "out", cache=root / "cache", cwd=tmp_path)
+    assert refused.returncode == 2 and "no record of 'finetune', seed 0, step 1" in refused.stderr
 
 
 def planned(tmp_path: Path, text: str, of: str = "users", attacks: str = "[]") -> Plan:

@@ -51,6 +51,7 @@ def _trained_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     def base(self: world.Place, folder: Path) -> dict[str, Any]:
         if self.own is not None:
             return train(self, folder)
+        world.one_thread()
         key = (self.data.content_hash, self.split.kind, self.split.part.tobytes())
         if key not in bases:
             bases[key] = tmp_path_factory.mktemp("base")

@@ -26,9 +26,14 @@ def plain(text: str) -> str:
 
 
 def display(results: Results, label: str) -> str:
-    """The row's name: base and gold are said to be, rows that compete with nobody stand in italics."""
+    """The row's name in Markdown; rows that compete with nobody stand in italics."""
+    return f"*{plain(label)}*" if results.is_control(label) else plain(named(results, label))
+
+
+def named(results: Results, label: str) -> str:
+    """The row's name as text: base and gold are said to be."""
     role = {results.label_of("do_nothing"): " (base)", results.label_of("retrain"): " (gold)"}.get(label, "")
-    return f"*{plain(label)}*" if results.is_control(label) else f"{plain(label)}{role}"
+    return label if results.is_control(label) else f"{label}{role}"
 
 
 def cell(results: Results, label: str, name: str) -> str:

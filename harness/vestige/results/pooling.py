@@ -226,13 +226,13 @@ def read_replicates(folder: Path) -> dict[tuple[str, str], Floats]:
         if not len(table):  # a board may measure nothing that has an interval
             return {}
         lists = table["replicates"].combine_chunks()
-        lengths = set(lists.value_lengths().to_pylist())
-        values = lists.flatten().to_numpy().reshape(len(table), -1)
+        lengths, flat = set(lists.value_lengths().to_pylist()), lists.flatten().to_numpy()
         names = zip(*(table[column].to_pylist() for column in ("cell", "metric", "view")), strict=True)
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise InputError(f"{file}: cannot be read ({str(error).splitlines()[0]}).") from None
-    if len(lengths) != 1 or min(lengths) < FEWEST or not np.isfinite(values).all():
+    if len(lengths) != 1 or None in lengths or min(lengths) < FEWEST or not np.isfinite(flat).all():
         raise InputError(f"{file}: every measurement must have as many replicates, {FEWEST} at least, and all finite.")
+    values = flat.reshape(len(table), -1)
     return {
         (cell, f"{metric}/{view}" if view else metric): row
         for (cell, metric, view), row in zip(names, values, strict=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vestige.results.cells import display
+from vestige.results.cells import named
 from vestige.results.pooling import Results
 from vestige.results.sections import attack_columns, has, headline_auc, k_of
 from vestige.results.verdicts import no_power
@@ -42,7 +42,7 @@ MANY = 8
 
 def plain(results: Results, label: str) -> str:
     """The row's name as plots show it."""
-    return display(results, label).strip("*") if not results.is_control(label) else label
+    return named(results, label)
 
 
 def methods(results: Results) -> list[str]:
