@@ -94,7 +94,6 @@ def test_bypass_is_of_routers_only_and_asks_base_itself(audited: tuple[Path, Pat
         if "bypass" in json.loads(file.read_text())["meta"]["recovered"]
     ]
     assert [hits.mean() for hits in made] == pytest.approx([plain["do_nothing"]])
-    assert plain["dual_memory (published)"] != plain["do_nothing"]
 
 
 def test_what_takes_time_is_kept_apart_from_what_does_not(audited: tuple[Path, Path, Path]) -> None:
