@@ -379,6 +379,15 @@ def test_replicates_that_were_made_up(submitted: Path, folder: Path) -> None:
     assert "of nobody-s1, which has no such measurement" in verify(submitted, folder)["values"]
 
 
+def test_replicates_that_allow_for_more_than_the_mean_are_no_fault(submitted: Path, folder: Path) -> None:
+    """Some statistics, as over-forgetting, have nearly the interval of a plain mean and other replicates."""
+    names = pq.read_table(folder / "bootstrap.parquet").to_pandas()
+    at = int(np.flatnonzero((names.cell == "finetune-s1") & (names.metric == "streisand"))[0])
+    rows = [list(row) for row in names.replicates]
+    replicates(folder, lambda _: [row[::-1] if i == at else row for i, row in enumerate(rows)])
+    assert not verify(submitted, folder)
+
+
 def test_what_tables_say_of_data_request_and_directions(submitted: Path, folder: Path) -> None:
     edit(folder, "finetune-s1", lambda r: measurement(r, "hit@10", "retain").update(better="lower"))
     assert "of hit@10/retain 'lower' is better" in verify(submitted, folder)["settings"]

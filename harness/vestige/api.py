@@ -33,6 +33,7 @@ from vestige.results.records import Finished
 from vestige.results.render import read_results, render
 from vestige.results.rerun import compare as compare_rerun
 from vestige.results.sides import read_side
+from vestige.results.tolerances import gated
 from vestige.results.verify import Status, Step, Submission, Verification
 from vestige.specs import ExecutorSpec, MethodSpec
 
@@ -384,11 +385,10 @@ def check(
     folder = Path(accepted) if accepted is not None else loaded.folder / "accepted"
     side = read_accepted(folder, loaded.name, loaded.config.seeds)
     same_inputs(side, {seed: (i.content_hash, i.split_key) for seed, i in planned.inputs.items()})
-    done = run(board, out=out, workers=workers, executor=executor, strict_plugins=strict_plugins, report=report)
-    found = check_sides(read_side(done.folder), side, loaded.config.tolerance)
-    if not found.findings and not found.lost:
+    if not gated(side.results, loaded.config.tolerance):
         raise InputError(f"{folder}: nothing is judged: no accepted row has a value of what is gated; see [tolerance].")
-    return found
+    done = run(board, out=out, workers=workers, executor=executor, strict_plugins=strict_plugins, report=report)
+    return check_sides(read_side(done.folder), side, loaded.config.tolerance)
 
 
 def verify(

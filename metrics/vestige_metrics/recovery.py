@@ -147,11 +147,14 @@ def _recovered(context: Context, attempt: str) -> Outcome:
             which = "this model" if model is context.subject else f"{model.name}, to compare with"
             return Outcome(None, f"the attack failed of {which}: {reason}")
     hits = np.stack([_hits(context, model, attempt) for model in models])
+    others = [_others(context, model, attempt) for model in models]
+    # What it would have said of this model is not known; whether the attempt has power, the others tell.
+    alone = bool(np.isnan(hits[0]).all()) and _means(context, "forget", hits[1:]) is not None
+    if alone:
+        hits[0], others[0] = 0.0, None if others[0] is None else np.zeros_like(others[0])
     of_f = _means(context, "forget", hits)
     if of_f is None:
-        alone = np.isnan(hits[0]).all() and _means(context, "forget", hits[1:]) is not None
-        return Outcome(None, NOT_MADE if alone else "no query was asked of every model")
-    others = [_others(context, model, attempt) for model in models]
+        return Outcome(None, "no query was asked of every model")
     known = [values for values in others if values is not None]
     of_t = _means(context, "unseen_train", np.stack(known)) if len(known) == len(models) else None
     own, base, gold, control = of_f if of_t is None else [f - t for f, t in zip(of_f, of_t, strict=True)]
@@ -166,7 +169,7 @@ def _recovered(context: Context, attempt: str) -> Outcome:
     if ratio is None or (on_f[0] - on_f[1]).interval[0] <= 0:  # the second: all that stands out is gold's luck with T
         where, (high, low) = ("", (base, baseline)) if ratio is None else ("on F alone ", on_f)
         return Outcome(None, f"{NO_POWER}: {where}base {high.value:.4f} is not surely above gold {low.value:.4f}")
-    if _not_made(context, attempt):
+    if alone or _not_made(context, attempt):
         return Outcome(None, NOT_MADE)
     made = context.subject.attempts.recovered.get(attempt)
     times = f", {made.asked} questions a target" if made is not None and made.asked > 1 else ""

@@ -31,7 +31,7 @@ class Validity:
         sides = (each(context, context.roles[role], "hit@10", "retain") for role in ("gold", "popularity"))
         note = rests_on_few(context.views.users("retain"), *sides)
         if better.interval[0] <= 0:
-            note = f"{INVALID}: gold does not surely beat the popularity list"
+            note = f"{INVALID}: gold does not surely beat the popularity list" + (f"; that {note}" if note else "")
         elif note:
             note = f"{INVALID}: that gold beats the popularity list {note}"
         yield measured("gold_vs_popularity", "retain", better, "higher", note=note)

@@ -563,6 +563,7 @@ def test_standing_mirrors(seed: int, n: int, m: int) -> None:
     mirrored = Sides(told.forget, told.unseen, -told.forget_values, -told.unseen_values)
     ctx = judged(BASE)
     up, down = standing(ctx, told), standing(ctx, mirrored)
+    assert set(up) == set(down) and 50 in up
     for q in up:
         assert up[q].value == pytest.approx(1 - down[100 - q].value)
 

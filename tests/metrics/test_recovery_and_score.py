@@ -282,7 +282,11 @@ def test_a_model_that_no_query_could_be_put_to_is_not_safe() -> None:
     found = recoveries(judged(useful(5), {**of, "own": everywhere(np.nan)}))
     assert found["recovery_api/forget"].value is None
     assert found["recovery_api/forget"].note == "UNDEFINED: trick could not be made on this model"
-    # Where it says nothing of base either, nobody is to blame.
+    # Where it brings nothing back of base, it would have told nothing; nor where it says nothing of base.
+    weak = {**of, "base": everywhere(0.1)}
+    found = recoveries(judged(useful(5), {**weak, "own": everywhere(np.nan)}))
+    assert found["recovery:trick/forget"].note.startswith("NO POWER")
+    assert "could not be made" not in found["recovery_api/forget"].note
     found = recoveries(judged(useful(5), {**of, "base": everywhere(np.nan), "own": everywhere(np.nan)}))
     assert found["recovery:trick/forget"].note == "no query was asked of every model"
 

@@ -23,7 +23,7 @@ from vestige.data.views import Views
 from vestige.errors import VestigeError
 from vestige.measuring.attacks import Attempts, Target, Track
 from vestige.measuring.contract import BETTER, Context, CostOf, Measurement, Shadow, Subject
-from vestige.measuring.statistics import Bootstrap
+from vestige.measuring.statistics import REPLICATES, Bootstrap
 from vestige.methods import Budget, Loads, Maker, Method, TrainsBase, Unlearned
 from vestige.pipeline.artifacts import load_attempts, save_attempts, save_measurements
 from vestige.pipeline.inputs import load_data, load_split
@@ -416,6 +416,11 @@ def _recordable(metric: str, found: Measurement) -> Measurement:
         raise VestigeError(
             f"the metric {metric!r} says of {found.metric} that {found.better!r} is better; it must be 'higher', "
             "'lower', 'gold', 'none' or a number as text."
+        )
+    if found.replicates is not None and len(found.replicates) != REPLICATES:
+        raise VestigeError(
+            f"the metric {metric!r} gives {found.metric} {len(found.replicates)} replicates; {REPLICATES} are needed, "
+            "those of `context.bootstrap`."
         )
     parts = {
         "value": () if found.value is None else (found.value,),

@@ -203,7 +203,7 @@ def _shown_otherwise(fresh: Path, board: Board) -> str:
     """What of the words and columns of the tables is not the board's; empty where nothing is."""
     had, right = read_results(fresh).about, about_of(board, ())
     keys = ("title", "columns", "k", "remarks", "published", "tuned")
-    return next((key for key in keys if had.get(key) != right.get(key)), "")
+    return next((key for key in keys if (had.get(key) or []) != (right.get(key) or [])), "")
 
 
 def _told(chosen: Chosen[Any]) -> tuple[str, dict[str, Any]]:

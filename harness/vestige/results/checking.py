@@ -1,5 +1,6 @@
 """Compares fresh results with the accepted ones: every gated measurement of every row, and what else differs."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from vestige.results.differences import noise_floor, shift_of
 from vestige.results.gate import Comparison, Finding, Verdict, decide, shifts
-from vestige.results.provenance import advice, attacks_apart, warnings
+from vestige.results.provenance import Apart, advice, attacks_apart, warnings
 from vestige.results.records import Finished
 from vestige.results.restoring import restored
 from vestige.results.sections import k_of
@@ -88,7 +89,7 @@ def check(fresh: Side, accepted: Side, tolerance: Mapping[str, float]) -> Check:
         invalid=_invalid(fresh),
         findings=tuple(decide(comparisons)),
         lost=tuple(_lost(fresh, accepted)),
-        warnings=(*attacks, *warnings(fresh.results, accepted.results), *_in_vain(accepted, tolerance)),
+        warnings=(*attacks.all, *warnings(fresh.results, accepted.results), *_in_vain(accepted, tolerance)),
         advice=tuple(advice(fresh.results, accepted.results)),
         added=tuple(_added(fresh, accepted, tolerance)),
         was_invalid=_invalid(accepted) is not None,
@@ -102,9 +103,7 @@ def _invalid(side: Side) -> str | None:
     return invalid(replace(side.results, replicates={**side.results.replicates, **means}))
 
 
-def _compare(
-    fresh: Side, accepted: Side, label: str, name: str, tolerance: float, attacks: tuple[str, ...]
-) -> Comparison | None:
+def _compare(fresh: Side, accepted: Side, label: str, name: str, tolerance: float, attacks: Apart) -> Comparison | None:
     """None where there is nothing to compare: no accepted value, no good direction, or no fresh cell at all.
 
     Args:
@@ -159,19 +158,22 @@ def _compare(
 
 
 def _incomparable(
-    fresh: Side, label: str, name: str, seeds: list[int], better: str, attacks: tuple[str, ...]
+    fresh: Side, label: str, name: str, seeds: list[int], better: str, attacks: Apart
 ) -> tuple[str, bool]:
     """Why what was accepted has nothing to be compared with, empty where it has; and whether another training alone may
     have done that.
     """
-    if attacks and name.startswith(OF_ATTACKS):
-        return f"{attacks[0]}; accept anew", False
+    others = (*attacks.attacks, *(attacks.models if name.startswith(("privacy_", "score_")) else ()))
+    if others and name.startswith(OF_ATTACKS):
+        return f"other attacks were made on the accepted results ({others[0]}); accept anew", False
     ways = {m.better for item in fresh.results.row(label) if (m := item.find(name)) is not None}
     if ways - {better}:
         return f"{better!r} was better of it, and {' and '.join(map(repr, sorted(ways)))} is now; accept anew", False
     missing = next((seed for seed in seeds if fresh.find(label, name, seed) is None), None)
-    why = "" if missing is None or better == "none" else _why_not(fresh, label, name, missing)
-    return why, why != GONE
+    if missing is None or better == "none":
+        return "", False
+    why = _why_not(fresh, label, name, missing)
+    return f"the accepted results have a value, the fresh ones none: {why}", why != GONE
 
 
 GONE = "it is not measured any more"
@@ -225,7 +227,7 @@ def _place(item: Finished) -> tuple[str, int, int | None]:
 def _in_vain(accepted: Side, tolerance: Mapping[str, float]) -> Iterator[str]:
     """Tolerances of the board that nothing is judged by."""
     judged = {m.name: m.better for item in accepted.results.finished for m in item.measurements}
-    for key in tolerance:
+    for key in (key for key, allowed in tolerance.items() if allowed < math.inf):
         ways = {better for name, better in judged.items() if key in (name, name.partition("/")[0])}
         if not ways:
             yield f"the tolerance of {key} is for nothing that is measured here"

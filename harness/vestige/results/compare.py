@@ -138,7 +138,7 @@ def _compared(one: Side, other: Side, pairs: Sequence[Pair], seeds: Sequence[int
 def _floor(one: Side, other: Side, name: str, better: str, seeds: Sequence[int]) -> Floor:
     """How far two trainings lie apart, one of each side; of a side that does not tell, as on the other."""
     first, second = (noise_floor(side, name, better, seeds) for side in (one, other))
-    if one is other or not second.freedom:
+    if first == second or not second.freedom:  # the same retrainings tell no more for standing on both sides
         return first.times(2)
     if not first.freedom:
         return second.times(2)

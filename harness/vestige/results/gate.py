@@ -155,7 +155,7 @@ class Comparison:
             a target grew if the number moved away from it, and is farther away than the mirror image of where it was.
         basis: What errors were read from.
         to_gold: Whether differences to gold are compared, because base or gold were trained anew.
-        vanished: Why there is no number any more; empty where there is.
+        vanished: Why there is nothing to compare any more; empty where there is.
         excused: Whether that may be chance: base or gold were trained anew.
     """
 
@@ -263,7 +263,7 @@ def decide(comparisons: Sequence[Comparison]) -> list[Finding]:
 def _finding(c: Comparison, p: float, judged: int) -> Finding:
     if c.vanished:
         verdict = Verdict.INCONCLUSIVE if c.excused else Verdict.FAIL
-        return Finding(c, verdict, p, f"the accepted results have a value, the fresh ones none: {c.vanished}")
+        return Finding(c, verdict, p, c.vanished)
     if c.still:
         return Finding(c, Verdict.PASS, p, "unchanged")
     # Numbers that differ by rounding alone are not beyond a tolerance.

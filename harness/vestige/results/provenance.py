@@ -1,6 +1,7 @@
 """What was not the same when fresh and accepted results were made: machine, versions, settings, cost."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,31 @@ def warnings(fresh: Results, accepted: Results) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def attacks_apart(fresh: Results, accepted: Results) -> tuple[str, ...]:
-    """In what the attacks on the models differ: which ones, how they are set, on which seeds, and shadow models."""
+@dataclass(frozen=True)
+class Apart:
+    """In what the attacks on the models differ.
+
+    Attributes:
+        attacks: Which ones are made, and how they are set.
+        models: What they need beside a model: shadows, recheck, the second world.
+        seeds: On which seeds they are made.
+    """
+
+    attacks: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    seeds: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Everything."""
+        return (*self.attacks, *self.models, *self.seeds)
+
+
+def attacks_apart(fresh: Results, accepted: Results) -> Apart:
+    """In what the attacks on the models of both sides differ."""
     now, then = (results.about.get("attacked_by") for results in (fresh, accepted))
     if not now or not then:
-        return ()  # results from before boards said it
+        return Apart()  # results from before boards said it
     out = []
     before, after = ({a["name"]: a["config"] for a in of["attacks"]} for of in (then, now))
     for name in sorted({*before, *after}):
@@ -49,11 +70,14 @@ def attacks_apart(fresh: Results, accepted: Results) -> tuple[str, ...]:
             out.append(f"the attack {name} is new")
         elif before[name] != after[name]:
             out.append(f"the attack {name} is set differently")
-    titles = {"seeds": "seeds that are attacked", "shadows": "shadow models", "recheck": "recheck", "swap": "swap"}
-    out += [
-        f"{title}: {then.get(key)} → {now.get(key)}" for key, title in titles.items() if then.get(key) != now.get(key)
-    ]
-    return tuple(out)
+
+    def others(titles: Mapping[str, str]) -> tuple[str, ...]:
+        apart = (key for key in titles if then.get(key) != now.get(key))
+        return tuple(f"{titles[key]}: {then.get(key)} → {now.get(key)}" for key in apart)
+
+    models = others({"shadows": "shadow models", "recheck": "recheck", "swap": "swap"})
+    seeds = others({"seeds": "seeds that are attacked"})
+    return Apart(tuple(out), models, seeds)
 
 
 def advice(fresh: Results, accepted: Results) -> list[str]:

@@ -22,7 +22,7 @@ from vestige.pipeline.keys import LIBRARIES, canonical
 from vestige.pipeline.own import OWN_ROWS
 from vestige.pipeline.plan import Cell, plan
 from vestige.plugins import Plugins
-from vestige.results.accepted import aggregates, edited, unkept
+from vestige.results.accepted import aggregates, edited, is_user_mean, unkept
 from vestige.results.collect import about_of, identity_of, keys_of
 from vestige.results.records import SCHEMA, Finished, Measured
 from vestige.results.restoring import SAME, restored
@@ -358,8 +358,9 @@ def _values(submitted: Submission) -> Iterator[str]:
     for key in side.per_user:
         if key not in measured:
             yield f"per_user.parquet has values of {key[1]} of {key[0]}, which has no such measurement"
+    known = {(item.record.identity.cell, m.name) for item in side.results.every for m in item.measurements}
     for key in side.results.replicates:
-        if key not in {(item.record.identity.cell, m.name) for item in side.results.every for m in item.measurements}:
+        if key not in known:
             yield f"bootstrap.parquet has replicates of {key[1]} of {key[0]}, which has no such measurement"
     for item, m in unkept(side):
         yield f"per_user.parquet has no values of {m.name} of {item.record.identity.cell}, whose mean that is"
@@ -381,8 +382,10 @@ def _intervals(submitted: Submission) -> Iterator[str]:
             replicates = side.results.replicates.get((item.record.identity.cell, m.name))
             if replicates is not None and len(replicates) == REPLICATES:
                 yield from _other_interval(item, m, replicates, "bootstrap.parquet")
+    # Of others a like interval does not say that it is a plain mean: some allow for what they are compared with.
+    plain = {(item.record.identity.cell, m.name) for item, m in _plain_means(side)}
     for key, right in restored(side.results, side.per_user).items():
-        stated_ones = side.results.replicates.get(key)
+        stated_ones = side.results.replicates.get(key) if key in plain else None
         if stated_ones is not None and not np.allclose(stated_ones, right[: len(stated_ones)], rtol=SAME, atol=SAME):
             yield f"{key[0]}: the replicates of {key[1]} in bootstrap.parquet are not those that its users' values give"
     users = max((int(of.users.max(initial=0)) for of in side.per_user.values()), default=0)
@@ -396,6 +399,10 @@ def _intervals(submitted: Submission) -> Iterator[str]:
         # Some statistics are means whose interval also allows for what they are compared with; there most rows differ.
         if sum(map(bool, found)) < len(found) / 2:
             yield from (fault for faults in found for fault in faults)
+
+
+def _plain_means(side: Side) -> Iterator[tuple[Finished, Measured]]:
+    return ((item, m) for item in side.results.finished for m in item.measurements if is_user_mean(m))
 
 
 def _other_interval(item: Finished, m: Measured, replicates: Floats, source: str) -> Iterator[str]:
