@@ -1,7 +1,10 @@
 """What tests share: a private cache, tiny boards, and the command line in a process of its own."""
 
+import atexit
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -129,18 +132,32 @@ def vestige(
         cold: Whether it must be started from nothing, as where the seed of Python's hashes must not be the same twice,
             or what is imported matters.
     """
+    env = environment(cache, python_path)
     own_path = os.environ.get("PYTHONPATH") != STARTED_WITH
+    _share(_drawing(), cache / "page")
     if not (own_path or cold or "VESTIGE_TEST_COLD" in os.environ):
-        return _run_warm(words, cwd, environment(cache, python_path), python_path)
-    return subprocess.run(
-        [sys.executable, "-m", "vestige", *map(str, words)],
-        cwd=cwd,
-        env=environment(cache, python_path),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+        done = _run_warm(words, cwd, env, python_path)
+    else:
+        command = [sys.executable, "-m", "vestige", *map(str, words)]
+        done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=SECONDS, check=False)
+    _share(cache / "page", _drawing())
+    return done
+
+
+@cache
+def _drawing() -> Path:
+    """Where the page's script for drawing is kept between caches, since it takes seconds to put together."""
+    folder = Path(tempfile.mkdtemp(prefix="vestige-drawing-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _share(source: Path, target: Path) -> None:
+    with contextlib.suppress(OSError):  # some caches cannot be written, on purpose
+        for file in source.glob("*.js"):
+            if not (target / file.name).exists():
+                target.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target / file.name)
 
 
 def plugin_package(folder: Path, name: str, source: str) -> Path:

@@ -545,6 +545,7 @@ def test_places_are_looked_at_before_any_work(board: Path, tmp_path: Path) -> No
         (("run", board, "--out", "~nobody-of-this-name/x"), "there is no such home folder"),
         (("tune", board, "--method", "finetune", "--out=~nobody-of-this-name/x"), "there is no such home folder"),
         (("evaluate", "--output", "."), "this is a folder; name the file"),
+        (("plan", "x" * 300), "a name is longer than the system allows"),
     ):
         done = vestige(*words, cache=tmp_path / "cache", cwd=tmp_path)
         assert done.returncode == 2 and message in done.stderr, (words, done.stderr)

@@ -4,11 +4,14 @@ import importlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
+import pydantic
 import pytest
 
-from tests.conftest import environment, plugin_package
+from tests.conftest import environment, plugin_package, vestige
 from vestige import cli, hookspecs, plugins
+from vestige.configs import Config, described
 from vestige.errors import InputError, VestigeError
 from vestige.observing import Observers
 from vestige.pipeline import board as boards
@@ -174,3 +177,38 @@ def test_every_factory_exists() -> None:
         assert callable(found.spec.load())
         for preset in found.spec.presets:
             found.spec.config.model_validate(dict(found.spec.presets[preset]))
+
+
+def test_every_plugin_tells_its_settings() -> None:
+    """Name, what it may be, default; none is left without words."""
+    for found in plugins.load().found:
+        told = described(found.spec.config)
+        assert {name for name, _, _ in told} == set(found.spec.config.model_fields), found.spec.name
+        assert all(may and default for _, may, default in told), (found.spec.name, told)
+
+
+class Told(Config):
+    share: float = pydantic.Field(ge=0, lt=1)
+    how: Literal["near", "far"] = "near"
+    sizes: tuple[int, ...] | None = None
+
+
+def test_settings_in_words() -> None:
+    assert described(Told) == [
+        ("share", "number ≥ 0 < 1", "needed"),
+        ("how", '"near", "far"', '"near"'),
+        ("sizes", "list of integer or null", "null"),
+    ]
+
+
+def test_one_plugin_is_described_by_the_command(tmp_path: Path) -> None:
+    done = vestige("plugins", "npo", cache=tmp_path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    spec = plugins.load().get(MethodSpec, "npo")
+    assert done.stdout.startswith(f"method npo {spec.version} (vestige")
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["beta", "number", ">", "0", "0.5"] in rows and ["beta", "0.05", "to", "5,", "logarithmic"] in rows
+    several = vestige("plugins", "ml-100k", cache=tmp_path, cwd=tmp_path)
+    assert several.stdout.startswith("dataset ml-100k")
+    wrong = vestige("plugins", "npoo", cache=tmp_path, cwd=tmp_path)
+    assert wrong.returncode == 2 and wrong.stderr == "vestige: unknown plugin 'npoo'; did you mean 'npo'?\n"

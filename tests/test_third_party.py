@@ -1,9 +1,8 @@
 """Somebody else's package: built as a wheel, installed into a fresh environment, discovered, and put on a board.
 
-The environment needs the package index; where that cannot be reached, the tests are skipped and say so.
+Building needs the package index; where that cannot be reached, the tests are skipped and say so.
 """
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import ROOT, TINY, environment
+from tests.linked import environment_of
 
 PACKAGES = (ROOT, ROOT / "tests" / "third_party" / "shrink", ROOT / "tests" / "third_party" / "twins")
 NO_INDEX = ("No matching distribution found", "Could not find a version", "Connection", "Temporary failure")
@@ -22,11 +22,12 @@ class Fresh:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        _pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", root / "wheels", *PACKAGES)
-        subprocess.run([sys.executable, "-m", "venv", root / "venv"], check=True)
-        self.bin = root / "venv" / ("Scripts" if os.name == "nt" else "bin")
-        constraints = ("--constraint", ROOT / "constraints.txt")
-        _pip(self.bin / "python", "install", "--no-compile", *constraints, *(root / "wheels").glob("*.whl"))
+        words = ["wheel", "--quiet", "--no-deps", "--wheel-dir", root / "wheels", *PACKAGES]
+        done = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True, check=False)
+        if done.returncode and any(sign in done.stderr for sign in NO_INDEX):
+            pytest.skip("the package index cannot be reached, so there is nothing to install")
+        assert done.returncode == 0, done.stderr
+        self.bin = environment_of(root / "venv", (root / "wheels").glob("*.whl")).parent
 
     def vestige(self, *words: object) -> subprocess.CompletedProcess[str]:
         """Runs the installed command."""
@@ -39,15 +40,6 @@ class Fresh:
             timeout=1800,
             check=False,
         )
-
-
-def _pip(python: object, *words: object) -> None:
-    done = subprocess.run(
-        [str(python), "-m", "pip", *map(str, words), "--quiet"], capture_output=True, text=True, check=False
-    )
-    if done.returncode and any(sign in done.stderr for sign in NO_INDEX):
-        pytest.skip("the package index cannot be reached, so there is no fresh environment to install into")
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +122,10 @@ def test_it_has_its_row_and_each_broken_twin_costs_its_own(fresh: Fresh) -> None
     ):
         assert rows.loc[label, "status"] == status, (label, rows.loc[label, "note"])
         assert note in str(rows.loc[label, "note"])
+
+
+def test_what_is_not_declared_is_not_there(fresh: Fresh) -> None:
+    """The environment has what the wheels require: so the tests above would miss a requirement that is not stated."""
+    for name, there in (("pydantic_core", True), ("hypothesis", False), ("mkdocs", False)):
+        words = [fresh.bin / "python", "-c", f"import {name}"]
+        assert (subprocess.run(words, capture_output=True, check=False).returncode == 0) is there, name

@@ -17,7 +17,7 @@ from vestige.pipeline.inputs import Inputs, left_out, prepare, stood_in
 from vestige.pipeline.jobs import Executor, ExecutorSettings, Job, Outcome, Report
 from vestige.pipeline.plan import Cell, Plan, plan
 from vestige.pipeline.sources import source_digest
-from vestige.pipeline.store import Store, cache_root, write_atomically
+from vestige.pipeline.store import Store, cache_root, check_writable, write_atomically
 from vestige.pipeline.study import Study, dump, file_name
 from vestige.pipeline.tuning import Tuned, free_seeds, row_settings, tuning_board
 from vestige.pipeline.tuning import tune as tune_method
@@ -332,9 +332,12 @@ def tune(
     loaded = board_module.load(board, plugins, tuned=False)
     own = tuning_board(loaded, plugins, free_seeds(loaded, seeds))
     given = row_settings(loaded, name, preset or None)
+    folder = Path(out) if out is not None else Path("vestige-out") / loaded.name
+    file = folder / "tuning" / file_name(spec.name, preset or None)
     store = open_store(told)
     limits = _limits(own, timeout, max_memory)
     inputs = prepare(own, store)
+    check_writable(file)
     instead = stood_in(own, inputs)
     if instead:
         told.said(instead)
@@ -352,8 +355,6 @@ def tune(
     study = tune_method(tuned, trials, execute)
     if not made:
         told.planned(())
-    folder = Path(out) if out is not None else Path("vestige-out") / loaded.name
-    file = folder / "tuning" / file_name(spec.name, tuned.preset)
     write_atomically(file, dump(study))
     return TuningResults(study, file, made)
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vestige import step_commands
-from vestige.errors import InputError, VestigeError
-from vestige.places import at_home, to_write
+from vestige.errors import InputError, VestigeError, blamed
+from vestige.places import at_home, home, to_write
 
 if TYPE_CHECKING:
     from vestige.plugins import Plugins
@@ -276,12 +276,14 @@ def view(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
 ) -> None:
     """Show a board's page in the browser, served on this machine alone, until Ctrl-C."""
+    from vestige.results.collect import settled
     from vestige.results.page import serve
     from vestige.results.page.build import write_page
     from vestige.results.render import read_results
 
     folder = _results_folder(board, out)
-    page = write_page(read_results(folder), folder)
+    with settled(folder):
+        page = write_page(read_results(folder), folder)
     with contextlib.suppress(Interrupted):  # the way in which it ends
         serve.view(page, port, browser, typer.echo)
 
@@ -520,12 +522,18 @@ step_commands.register(app)
 
 
 @app.command()
-def plugins(strict_plugins: StrictOption = False) -> None:
-    """List what is installed, from which distribution, and what is broken."""
+def plugins(
+    name: Annotated[str | None, typer.Argument(help="Describe this one: its settings, presets, what is tuned.")] = None,
+    strict_plugins: StrictOption = False,
+) -> None:
+    """List what is installed, from which distribution, and what is broken; or describe one plugin."""
     from vestige import plugins as plugins_module
     from vestige.console import table
 
     found = plugins_module.load(strict_plugins)
+    if name is not None:
+        _describe(name, found)
+        return
     rows = [
         [f.spec.kind, f.spec.name, f.spec.version, f"{f.distribution} {f.distribution_version}", f.spec.summary, "ok"]
         for f in sorted(found.found, key=lambda f: (f.spec.kind, f.spec.name))
@@ -537,6 +545,31 @@ def plugins(strict_plugins: StrictOption = False) -> None:
     table(["kind", "name", "version", "distribution", "summary", "status"], rows)
     for warning in found.warnings:
         typer.echo(f"warning: {warning}", err=True)
+
+
+def _describe(name: str, installed: "Plugins") -> None:
+    from inspect import getdoc
+
+    from vestige.configs import described
+    from vestige.console import table
+    from vestige.errors import unknown
+
+    named = [f for f in installed.found if f.spec.name == name]
+    if not named:
+        raise unknown("plugin", name, {f.spec.name for f in installed.found})
+    for f in named:
+        spec = f.spec
+        typer.echo(f"{spec.kind} {name} {spec.version} ({f.distribution} {f.distribution_version}): {spec.summary}")
+        if settings := described(spec.config):
+            typer.echo()
+            table(["setting", "may be", "unless given"], settings)
+        if settings and (text := getdoc(spec.config)):
+            typer.echo(f"\n{text}")
+        for preset, values in getattr(spec, "presets", {}).items():
+            typer.echo(f"\npreset {preset}: {', '.join(f'{key} = {value!r}' for key, value in values.items())}")
+        if search := getattr(spec, "search", None):
+            typer.echo("\n`vestige tune` looks between:")
+            table(["setting", "values"], [[key, values.told()] for key, values in search.items()])
 
 
 @data_app.command("list")
@@ -559,8 +592,8 @@ PathOption = Annotated[str | None, typer.Option("--path", help="The file or fold
 @data_app.command("fetch")
 def data_fetch(name: Annotated[str, typer.Argument(help="A dataset; see `vestige data list`.")]) -> None:
     """Fetch a dataset into the cache and verify it."""
-    dataset = _dataset(name, None)
-    dataset.fetch(_say_progress)
+    with blamed(f"the dataset {name!r}"):
+        _dataset(name, None).fetch(_say_progress)
     typer.echo(f"{name} is on this machine.")
 
 
@@ -574,10 +607,11 @@ def data_info(
     from vestige.specs import DatasetSpec
 
     spec = plugins_module.load().get(DatasetSpec, name)
-    dataset = _dataset(name, path)
-    if not dataset.is_local():
-        dataset.fetch(_say_progress)
-    data = dataset.load()
+    with blamed(f"the dataset {name!r}"):
+        dataset = _dataset(name, path)
+        if not dataset.is_local():
+            dataset.fetch(_say_progress)
+        data = dataset.load()
     facts: dict[str, Any] = {
         "licence": spec.licence,
         "homepage": spec.homepage,
@@ -649,7 +683,7 @@ def _dataset(name: str, path: str | None) -> Any:
     loaded: Plugins = plugins_module.load()
     spec = loaded.get(DatasetSpec, name)
     place = "folder" if "folder" in spec.config.model_fields else "path"
-    values = {} if path is None else {place: path}
+    values = {} if path is None else {place: str(home(path))}
     config = configs.validate(spec.config, values, f"dataset {name}")
     return spec.load()(config, cache_root() / "datasets" / name)
 

@@ -1,6 +1,7 @@
 """Configuration enters once, is validated here, and is typed from then on."""
 
 import difflib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -8,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 import pydantic
 
 from vestige.errors import InputError, unknown
+from vestige.places import home
 
 ConfigT = TypeVar("ConfigT", bound=pydantic.BaseModel)
 
@@ -37,7 +39,7 @@ class Config(pydantic.BaseModel):
     def places(self) -> dict[str, Path]:
         """Those of `files` that are there."""
         said = {name: str(getattr(self, name)) for name in type(self).files}
-        named = {name: Path(value).expanduser() for name, value in said.items() if value not in type(self).words}
+        named = {name: home(value) for name, value in said.items() if value not in type(self).words}
         return {name: place for name, place in named.items() if place.exists()}
 
 
@@ -64,6 +66,32 @@ def preset_values(
     if preset not in presets:
         raise unknown("preset", preset, presets, where)
     return {**presets[preset], **explicit}
+
+
+def described(model: type[pydantic.BaseModel]) -> list[tuple[str, str, str]]:
+    """The settings of a configuration: name, what it may be, and what it is unless given."""
+    schema = model.model_json_schema()
+    needed = schema.get("required", [])
+    return [
+        (name, _allowed(of, schema.get("$defs", {})), "needed" if name in needed else json.dumps(of.get("default")))
+        for name, of in schema.get("properties", {}).items()
+    ]
+
+
+BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+
+
+def _allowed(of: Mapping[str, Any], shared: Mapping[str, Any]) -> str:
+    if "$ref" in of:
+        return _allowed(shared[of["$ref"].rpartition("/")[2]], shared)
+    if "anyOf" in of:
+        return " or ".join(_allowed(one, shared) for one in of["anyOf"])
+    if "enum" in of or "const" in of:
+        return ", ".join(json.dumps(value) for value in of.get("enum", [of.get("const")]))
+    if of.get("type") == "array":
+        return f"list of {_allowed(of.get('items', {}), shared)}"
+    bounds = [f"{sign} {of[key]:g}" for key, sign in BOUNDS.items() if key in of]
+    return " ".join([str(of.get("type", "anything")), *bounds])
 
 
 def portable(values: Mapping[str, Any], *files: str) -> dict[str, Any]:

@@ -26,15 +26,20 @@ class ScoreError(VestigeError):
 
 
 @contextlib.contextmanager
-def blamed(what: str) -> Iterator[None]:
+def blamed(what: str, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Says in a sentence who failed, where a plugin raises what it likes.
+
+    Args:
+        what: Who.
+        but: What the caller tells of better.
 
     Raises:
         VestigeError: Something was raised; what is one already stays as it is.
     """
+    known: tuple[type[Exception], ...] = (VestigeError, *but)
     try:
         yield
-    except VestigeError:
+    except known:
         raise
     except Exception as error:
         text = " ".join(str(error).split())

@@ -29,6 +29,10 @@ class Float:
         """Both ends, and a value between that is no whole number."""
         return self.low, self.high, self.low + (self.high - self.low) / math.pi
 
+    def told(self) -> str:
+        """In words."""
+        return f"{self.low:g} to {self.high:g}" + (", logarithmic" if self.log else "")
+
     def __contains__(self, value: object) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
@@ -50,6 +54,10 @@ class Integer:
         """Both ends."""
         return self.low, self.high
 
+    def told(self) -> str:
+        """In words."""
+        return f"{self.low:g} to {self.high:g}" + (", logarithmic" if self.log else "")
+
     def __contains__(self, value: object) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
 
@@ -67,6 +75,10 @@ class Choice:
     def probes(self) -> tuple[Scalar, ...]:
         """All values."""
         return self.values
+
+    def told(self) -> str:
+        """In words."""
+        return " or ".join(map(repr, self.values))
 
     def __contains__(self, value: object) -> bool:
         return value in self.values

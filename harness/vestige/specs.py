@@ -122,7 +122,9 @@ class RendererSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorSpec(Spec):
-    """Where jobs run. The factory is a class `(config)` with `execute(jobs, report)`, see `vestige.pipeline.jobs`."""
+    """Where jobs run. The factory is a class `(settings)` with `execute(jobs, report)`; see `ExecutorSettings` in
+    `vestige.pipeline.jobs`.
+    """
 
     kind = "executor"
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vestige.errors import InputError
-from vestige.places import to_write
+from vestige.places import at_home, home, to_write
 from vestige.progress import Progress
 
 if TYPE_CHECKING:
@@ -38,13 +38,21 @@ def _option(name: str, text: str, panel: str, **more: Any) -> Any:
     return typer.Option(f"--{name.replace('_', '-')}", help=text, rich_help_panel=panel, show_default=False, **more)
 
 
+def _place(name: str, text: str, panel: str, callback: Any = at_home) -> Any:
+    return _option(name, text, panel, callback=callback)
+
+
+def _homes(places: list[Path] | None) -> list[Path] | None:
+    return None if places is None else [home(place) for place in places]
+
+
 def _flag(name: str, text: str, panel: str) -> Any:
     dashed = name.replace("_", "-")
     return typer.Option(f"--{dashed}/--no-{dashed}", help=text, rich_help_panel=panel, show_default=False)
 
 
 PlaceOption = Annotated[
-    Path | None, _option("dataset_path", "A folder (ml-1m) or a file; where they lay when trained unless given.", DATA)
+    Path | None, _place("dataset_path", "A folder (ml-1m) or a file; where they lay when trained unless given.", DATA)
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Another seed, another draw.", rich_help_panel=RUN)]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.", rich_help_panel=RUN)]
@@ -55,9 +63,9 @@ OverwriteOption = Annotated[
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting; repeatable.")
 ]
-OriginalOption = Annotated[Path, _option("original_model", "The base, as `train` wrote it.", MODEL)]
+OriginalOption = Annotated[Path, _place("original_model", "The base, as `train` wrote it.", MODEL)]
 GoldOption = Annotated[
-    Path | None, _option("gold_model", "Trained with --exclude on what was forgotten: what is right.", MODEL)
+    Path | None, _place("gold_model", "Trained with --exclude on what was forgotten: what is right.", MODEL)
 ]
 CsvOption = Annotated[
     Path | None, typer.Option("--output", help="Write all measurements here, as CSV.", callback=to_write)
@@ -117,6 +125,7 @@ def without_dropped(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def _folder(place: Path | None) -> Path | None:
     """The folder that is meant where the published commands name the file inside it."""
+    place = at_home(place)
     if place is None or place.name != ARTIFACTS or place.exists() or not (place.parent / "vestige.json").is_file():
         return place
     typer.echo(f"note: {place}: models are folders here; {place.parent} is read.", err=True)
@@ -130,14 +139,14 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    output_dir: Annotated[Path, _option("output_dir", "The folder that is written.", MODEL)],
+    output_dir: Annotated[Path, _place("output_dir", "The folder that is written.", MODEL)],
     model_name_or_path: Annotated[
         str | None,
         _option("model_name_or_path", "A preset (nano, mini, small), a T5 checkpoint's folder or hub name.", MODEL),
     ] = None,
     recommender: Annotated[str, typer.Option(help="See `vestige plugins`.", rich_help_panel=MODEL)] = "t5",
     dataset_path: Annotated[
-        Path | None, _option("dataset_path", "A folder (read as ml-1m) or a file of interactions.", DATA)
+        Path | None, _place("dataset_path", "A folder (read as ml-1m) or a file of interactions.", DATA)
     ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="Another dataset by its name.", rich_help_panel=DATA, show_default=False)
@@ -148,7 +157,7 @@ def train(
     ] = "temporal",
     exclude: Annotated[
         list[Path] | None,
-        _option("exclude", "Leave out what a file names (the forget file makes the gold); repeatable.", DATA),
+        _place("exclude", "Leave out what a file names (the forget file makes the gold); repeatable.", DATA, _homes),
     ] = None,
     missing: Annotated[
         str, typer.Option(help="error, or drop what such a file names and is not there.", rich_help_panel=DATA)
@@ -218,12 +227,12 @@ def train(
 
 
 def unlearn(
-    model: Annotated[Path, _option("model", "The base, as `train` wrote it; it is not changed.", MODEL)],
-    output: Annotated[Path, _option("output", "The folder that is written.", MODEL)],
+    model: Annotated[Path, _place("model", "The base, as `train` wrote it; it is not changed.", MODEL)],
+    output: Annotated[Path, _place("output", "The folder that is written.", MODEL)],
     dataset_path: PlaceOption = None,
     forget: Annotated[
         Path | None,
-        _option(
+        _place(
             "forget_samples",
             "A list: forget_samples_subset.json, user<TAB>item, or a user a line; drawn unless given.",
             FORGET,
@@ -234,7 +243,7 @@ def unlearn(
     ] = "error",
     retain: Annotated[
         Path | None,
-        _option("retain_samples", "Learn from these users alone what to keep: retain_samples_subset.json.", FORGET),
+        _place("retain_samples", "Learn from these users alone what to keep: retain_samples_subset.json.", FORGET),
     ] = None,
     forget_users: Annotated[int | None, _option("forget_users", "Drawn: users who forget (500).", FORGET)] = None,
     retain_users: Annotated[
@@ -280,7 +289,7 @@ def unlearn(
     lora_alpha: Annotated[float | None, _option("lora_alpha", "Scale of the adapter.", SIDE)] = None,
     lora_dropout: Annotated[float | None, _option("lora_dropout", "Of the adapter.", SIDE)] = None,
     warm_start: Annotated[
-        Path | None, _option("warm_start", "A dual memory of the same base, to go on from.", SIDE)
+        Path | None, _place("warm_start", "A dual memory of the same base, to go on from.", SIDE)
     ] = None,
     router_hidden: Annotated[int | None, _option("router_hidden", "Hidden units.", ROUTER)] = None,
     router_dropout: Annotated[float | None, _option("router_dropout", "In training.", ROUTER)] = None,
@@ -363,7 +372,7 @@ def unlearn(
 
 def evaluate(
     original_model: OriginalOption,
-    unlearned_model: Annotated[Path, _option("unlearned_model", "What `unlearn` wrote.", MODEL, callback=_folder)],
+    unlearned_model: Annotated[Path, _place("unlearned_model", "What `unlearn` wrote.", MODEL, callback=_folder)],
     gold_model: GoldOption = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="Both models side by side; always so.", hidden=True)
@@ -374,7 +383,7 @@ def evaluate(
         int | None, _option("eval_sample_size", "At most so many users of each view; everybody unless given.", RUN)
     ] = None,
     retain_samples: Annotated[
-        Path | None, _option("retain_samples", "Of whom `retain` is asked: retain_samples_subset.json.", RUN)
+        Path | None, _place("retain_samples", "Of whom `retain` is asked: retain_samples_subset.json.", RUN)
     ] = None,
     missing: Annotated[
         str, typer.Option(help="error, or drop what that file names and is not there.", rich_help_panel=RUN)
@@ -413,10 +422,10 @@ def evaluate(
 
 def attack(
     original_model: OriginalOption,
-    unlearned: Annotated[Path, _option("unlearned_artifacts", "What `unlearn` wrote.", MODEL, callback=_folder)],
+    unlearned: Annotated[Path, _place("unlearned_artifacts", "What `unlearn` wrote.", MODEL, callback=_folder)],
     gold_model: GoldOption = None,
     control_model: Annotated[
-        Path | None, _option("control_model", "A second gold of another seed: adds the calibrated attack.", MODEL)
+        Path | None, _place("control_model", "A second gold of another seed: adds the calibrated attack.", MODEL)
     ] = None,
     dataset_path: PlaceOption = None,
     eval_users: Annotated[
@@ -444,10 +453,10 @@ def attack(
 
 
 def recommend(
-    model: Annotated[Path, _option("model", "What `train` or `unlearn` wrote.", MODEL, callback=_folder)],
-    histories: Annotated[Path, _option("histories", "One history a line: item ids, oldest first.", DATA)],
+    model: Annotated[Path, _place("model", "What `train` or `unlearn` wrote.", MODEL, callback=_folder)],
+    histories: Annotated[Path, _place("histories", "One history a line: item ids, oldest first.", DATA)],
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="Items a list.")] = 10,
-    original_model: Annotated[Path | None, _option("original_model", "The base, if it was moved.", MODEL)] = None,
+    original_model: Annotated[Path | None, _place("original_model", "The base, if it was moved.", MODEL)] = None,
     dataset_path: PlaceOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", help="Write here instead, tab-separated.", callback=to_write)

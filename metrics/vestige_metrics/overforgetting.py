@@ -29,7 +29,7 @@ class OverForgetting:
         del config
 
     def measure(self, context: Context) -> Iterator[Measurement]:
-        """`streisand` on `forget`; 0 is right, above 0 is over-forgotten."""
+        """`streisand` on `forget`; 0 is right, above 0 is over-forgotten. Of control's own ranks it has no interval."""
         if not context.has("forget"):
             yield measured("streisand", "forget", None, "0", note="there are no such queries of F")
             return
@@ -40,6 +40,11 @@ class OverForgetting:
         asked = context.views.users("forget")
         share, threshold = exceeding(context.bootstrap, asked, own, control)
         users, values = by_user(asked, (own > threshold) - TAIL)
+        if np.array_equal(own, control):  # a step of the quantile below 0 in every replicate is no finding
+            note = "these ranks are control's own, which the quantile is of"
+            of = PerUser(users, values)
+            yield Measurement("streisand", "forget", share.value, better="0", note=note, per_user=of)
+            return
         yield measured("streisand", "forget", share, "0", per_user=PerUser(users, values))
 
 

@@ -88,6 +88,8 @@ def test_what_a_file_names_is_forgotten_and_as_much_before_it_is_never_trained(t
     ("content", "message"),
     [
         ("[{]", r"line 1, column 3: this is not JSON"),
+        ("[" * 100_000, r"forget.json: it cannot be read \(maximum recursion depth"),
+        ("[" + "9" * 5000 + "]", r"forget.json: it cannot be read \(Exceeds the limit"),
         ("", r"the file is empty"),
         ("{}", r"a list of samples is needed \(user_id, seq_items, …\), not 'dict'"),
         ("[]", r"not an empty list"),

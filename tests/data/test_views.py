@@ -4,14 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 from tests.planted import setting, world
+from vestige.data import views
 from vestige.data.request import HoldoutConfig, Part, RequestConfig, draw
 from vestige.data.sequences import sequences
-from vestige.data.views import PER_USER, build, jaccard, neighbours
+from vestige.data.views import NEAREST, PER_USER, build, jaccard, neighbours
 from vestige.pipeline.tasks import make_task
 
 DATA, SPLIT, VIEWS = setting()
+MANY, SPLIT_OF_MANY, _ = setting(world(users=120, seed=3), count=6)
+"""Enough who stay that most are neither neighbours nor controls."""
 
 
 def items_of(user: int) -> list[int]:
@@ -88,6 +92,7 @@ def test_interactions_of_a_list_are_asked_after_what_stood_before_them_in_traini
 
 def test_reach_leaves_out_what_training_cannot_touch() -> None:
     near = build(DATA, SPLIT, 0, reach=3).queries["forget"]
+    assert sorted(np.unique(near.users)) == sorted(SPLIT.forget_users.tolist())
     for row, user in enumerate(near.users):
         assert len(near.histories.row(row)) >= len(items_of(user)) - 2 - 3
 
@@ -97,6 +102,58 @@ def test_neighbours_are_retained_and_controls_are_others() -> None:
     retained = set(SPLIT.retained_users.tolist())
     assert set(near.tolist()) <= retained and set(far.tolist()) <= retained
     assert not set(near.tolist()) & set(far.tolist())
+
+
+def training_items(user: int) -> set[int]:
+    """Of `MANY`; validation and test items stand last."""
+    return set(MANY.item[MANY.offsets[user] : MANY.offsets[user + 1] - 2].tolist())
+
+
+def test_neighbours_have_the_items_of_the_forgotten() -> None:
+    """By another way: sets of Python, one pair at a time."""
+    retained = SPLIT_OF_MANY.retained_users.tolist()
+    expected: set[int] = set()
+    for user in SPLIT_OF_MANY.forget_users.tolist():
+        own = training_items(user)
+        alike = {other: len(own & training_items(other)) / len(own | training_items(other)) for other in retained}
+        expected |= set(sorted(retained, key=lambda other: (-alike[other], other))[:NEAREST])
+    near, _ = neighbours(MANY, SPLIT_OF_MANY)
+    assert set(near.tolist()) == expected and len(expected) < len(retained) / 2
+
+
+def test_controls_are_like_the_neighbours_and_no_others_are_liker() -> None:
+    """In length of history and popularity of taste; exchanging one for anybody who was not taken brings nothing."""
+    near, far = neighbours(MANY, SPLIT_OF_MANY)
+    counts = np.bincount(MANY.item[SPLIT_OF_MANY.part <= Part.UNSEEN], minlength=MANY.n_items)
+    users = SPLIT_OF_MANY.retained_users.tolist()
+    rows = np.asarray(
+        [(np.log1p(len(own)), np.log1p(counts[[*own]]).mean()) for own in map(training_items, users)], dtype=np.float64
+    )
+    features = dict(zip(users, (rows - rows.mean(axis=0)) / rows.std(axis=0), strict=True))
+
+    def apart(some: list[int]) -> float:
+        cost = np.asarray([[((features[a] - features[b]) ** 2).sum() for b in some] for a in near.tolist()])
+        return float(cost[linear_sum_assignment(cost)].sum())
+
+    taken = far.tolist()
+    left = sorted(set(users) - set(near.tolist()) - set(taken))
+    assert len(taken) == len(near) and len(left) > 20
+    least = apart(taken)
+    for place in range(0, len(taken), len(taken) // 3):
+        for other in left:
+            assert apart([*taken[:place], other, *taken[place + 1 :]]) >= least - 1e-9
+
+
+def test_similar_users_are_looked_for_when_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    of_views = {view: VIEWS.users(view).tolist() for view in VIEWS.rows}
+    monkeypatch.setattr(views, "neighbours", lambda *_: asked.append(1) or neighbours(DATA, SPLIT))
+    built = build(DATA, SPLIT, 0)
+    assert built.users("retain").tolist() == of_views["retain"] and "unseen" in built.rows
+    assert not asked
+    for view in ("neighbours", "controls", "neighbours"):
+        assert built.users(view).tolist() == of_views[view]
+    assert asked == [1] and len(built.rows) == len(list(built.rows)) == len(of_views)
 
 
 def test_the_nearest_user_of_a_twin_is_the_twin() -> None:

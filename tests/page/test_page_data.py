@@ -1,8 +1,11 @@
 """What the page and the picture are made of: marks, plots, escapes and refusals; no browser needed."""
 
+import http.client
 import json
 import re
 import shutil
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,15 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT, vestige
-from tests.results.made import results
+from tests.results.made import results, scored
 from vestige import plugins
 from vestige.errors import InputError, MissingExtra
 from vestige.results.page import charts, data, extra
-from vestige.results.page.build import _named, _safe, page
+from vestige.results.page.build import PAGE, _named, _safe, page
 from vestige.results.page.explain import explain
 from vestige.results.page.index import index
 from vestige.results.page.picture import write_picture
 from vestige.results.page.serve import server
+from vestige.results.pooling import Results
 from vestige.results.render import read_results, render
 from vestige.results.tables import markdown
 from vestige.results.verdicts import against_best
@@ -159,9 +163,11 @@ def test_without_the_extra_the_page_is_left_out_and_said(monkeypatch: pytest.Mon
     monkeypatch.setattr(extra, "NEEDED", ("no_such_library",))
     with pytest.raises(MissingExtra, match=r"pip install -e '\.\[html\]'"):
         extra.require()
+    (tmp_path / "leaderboard.html").write_text("of an earlier run")
     said: list[str] = []
     written = render(board(), plugins.load(), tmp_path, said.append)
     assert "html" not in written and (tmp_path / "leaderboard.md").exists()
+    assert not (tmp_path / "leaderboard.html").exists(), "a page of other results stands beside the tables"
     assert len(said) == 1 and "left out" in said[0] and "'.[html]'" in said[0]
     assert "leaderboard.svg" not in (tmp_path / "leaderboard.md").read_text()
 
@@ -191,8 +197,83 @@ def test_nothing_to_show_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
-    with server(tmp_path, 0) as running, pytest.raises(InputError, match="choose another one with --port"):
-        server(tmp_path, running.server_address[1])
+    with server(tmp_path, PAGE, 0) as running, pytest.raises(InputError, match="choose another one with --port"):
+        server(tmp_path, PAGE, running.server_address[1])
+
+
+def test_pages_are_served_and_nothing_else_that_lies_there(tmp_path: Path) -> None:
+    for name in ("index.html", f"a board/{PAGE}", f"other/{PAGE}", "other/board.json", ".ssh/id", PAGE, "a/b/" + PAGE):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "above").mkdir()
+    with server(tmp_path, PAGE, 0) as running:
+        port = running.server_address[1]
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+
+        def asked(path: str, host: str = f"127.0.0.1:{port}", how: str = "GET") -> tuple[int, str]:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.request(how, path, headers={"Host": host})
+            answer = connection.getresponse()
+            found = answer.status, answer.read().decode()
+            connection.close()
+            return found
+
+        for path, content in (
+            (f"/other/{PAGE}", f"other/{PAGE}"),
+            (f"/a%20board/{PAGE}?sorted=yes", f"a board/{PAGE}"),
+            ("/index.html", "index.html"),
+        ):
+            assert asked(path) == (200, content)
+        assert asked("/index.html", f"localhost:{port}")[0] == 200
+        for path in ("/", "/.ssh/", "/.ssh/id", "/other/", "/other", "/other/board.json", f"/../other/{PAGE}",
+                     f"/%2e%2e/{PAGE}", f"//{PAGE}", f"/{PAGE}", f"/a/b/{PAGE}", "/nothing/" + PAGE):  # fmt: skip
+            assert asked(path)[0] == 404, path
+        assert asked(f"/other/{PAGE}", how="HEAD") == (200, "") and asked("/.ssh/id", how="HEAD")[0] == 404
+        for host in ("evil.example", f"evil.example:{port}", "127.0.0.1", ""):
+            status, text = asked(f"/other/{PAGE}", host)
+            assert status == 403 and "other/" not in text, host
+        running.shutdown()
+
+
+def test_where_no_comparison_can_be_the_page_does_not_blame_the_results() -> None:
+    """With too few forgotten users, or without gold, none would have marks; where replicates are lost, it would."""
+    rows = {"do_nothing": {FORGET: (0.5, 0.01)}, "retrain": {FORGET: (0.3, 0.01)}, "one": {FORGET: (0.4, 0.01)}}
+    whole = results(rows)
+    for made, named in (
+        (whole, []),
+        (results(rows, forgotten=3), []),
+        (results({label: row for label, row in rows.items() if label != "retrain"}), []),
+        (replace(whole, replicates={}, stated=stated(whole)), ["hit@10 forget"]),
+    ):
+        assert data.uncompared(made, data.columns(made)) == named
+
+
+def stated(made: Results) -> dict[tuple[str, str], tuple[float, float]]:
+    pooled = {label: made.pooled(label, FORGET) for label in made.labels}
+    return {(label, FORGET): p.interval for label, p in pooled.items() if p is not None and p.interval is not None}
+
+
+def test_what_is_small_or_nothing_is_not_shown_as_the_other() -> None:
+    methods = {f"m{n}": {"cost_seconds": (0.5, 0.0)} for n in range(charts.MANY)}
+    values = {"free": (0.0, "0"), "cheap": (0.0006, "<0.01"), "dear": (12.3456, "12.35"), "half": (0.5, "0.5")}
+    made = results({**methods, **{label: {"cost_seconds": (value, 0.0)} for label, (value, _) in values.items()}})
+    spec = charts.cost(made)
+    assert spec is not None and {"free", "cheap"} <= {row["row"] for row in spec["data"]["values"]}
+    drawn = extra.svg(spec)
+    for _, text in values.values():
+        assert f">{text.replace('<', '&lt;')}</text>" in drawn
+    few = charts.cost(results({label: {"cost_seconds": (value, 0.0)} for label, (value, _) in values.items()}))
+    assert few is not None and "free" not in {row["row"] for row in few["data"]["values"]}, "a logarithm of nothing"
+
+
+def test_terms_of_a_score_stand_for_the_seeds_that_it_is_of() -> None:
+    made = scored()
+    shown = data.columns(made)
+    (group,) = (column.group for column in shown if column.name == "score_api")
+    at = {column.name: number for number, column in enumerate(shown) if column.group == group}
+    (row,) = (row for row in data.rows(made, shown) if row.label == "one")
+    assert row.cells[at["utility"]].order == 0.5 and row.cells[at["score_api"]].order == 0.4
+    assert row.cells[at["utility"]].gold == ""
 
 
 def test_many_rows_are_shown_as_numbers_in_a_grid_and_few_as_marks() -> None:

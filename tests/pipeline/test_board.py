@@ -125,6 +125,14 @@ def test_another_preset_does_not_inherit_settings(tmp_path: Path) -> None:
     assert (same.config.learning_rate, same.config.passes) == (0.02, 2)  # type: ignore[attr-defined]
 
 
+def test_only_a_request_has_one_size(tmp_path: Path) -> None:
+    """A setting of another table that is called as a size of a request is no such size."""
+    size = {"count": 3, "missing": 1}
+    for table, kept in (("request", {"fraction": 0.5}), ("dataset", {**size, "fraction": 0.5})):
+        below = {table: size}
+        assert boards._laid_over(below, {table: {"fraction": 0.5}})[table] == kept
+
+
 def test_a_board_that_extends_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()

@@ -1,6 +1,7 @@
 """Results made of given numbers, for tests of what is said about them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -69,3 +70,21 @@ def results(
             finished.append(Finished(record, Run(cell=cell, cost=(), traceback="", provenance={})))
     about = {"title": "Made", "labels": list(rows), "k": [5, 10], "columns": [], "seeds": list(range(seeds))}
     return Results(about, tuple(finished), replicates)
+
+
+def scored() -> Results:
+    """Three seeds, of which the first alone was attacked: there the score is 0.4, and utility 0.5 instead of 0.9."""
+    terms = {"utility": (0.9, 0.0), "fidelity/forget": (0.8, 0.0), "privacy_api": (0.7, 0.0)}
+    made = results(dict.fromkeys(("do_nothing", "retrain", "one"), terms), seeds=3)
+
+    def of(item: Finished) -> Finished:
+        if item.record.identity.seed:
+            none = measured("score_api", None, None, "UNDEFINED: recovery (no attack was run)")
+            more = (*item.record.outcome.measurements, none)
+        else:
+            own = [m.model_copy(update={"value": 0.5, "interval": (0.4, 0.6)}) for m in item.measurements]
+            more = (*own, measured("recovery_api/forget", 0.6, None), measured("score_api", 0.4, (0.3, 0.5)))
+        outcome = item.record.outcome.model_copy(update={"measurements": more})
+        return replace(item, record=item.record.model_copy(update={"outcome": outcome}))
+
+    return replace(made, finished=tuple(map(of, made.finished)), replicates={})

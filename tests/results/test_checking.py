@@ -1,9 +1,7 @@
 """Fresh against accepted results: what is compared with what, what is refused, and what is written."""
 
-import atexit
 import json
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -13,11 +11,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import ROOT
+from tests.results.real import WHOLE, old_folder
 from vestige.errors import InputError
 from vestige.measuring.contract import PerUser
 from vestige.results import compare, differences, verdict_files
@@ -28,35 +26,7 @@ from vestige.results.gate import Verdict
 from vestige.results.sides import Basis, Side, read_side
 from vestige.results.tolerances import DEFAULTS, gated
 
-WHOLE = ROOT / "leaderboards" / "ml-100k" / "accepted"
-"""Real results: three seeds, 22 rows that compete, 743 retained users."""
-
-ROWS = ("do_nothing", "retrain", "finetune", "dual_memory (published)", "control", "recheck", "popularity")
-"""Enough of them for what is asked here."""
-
 SEEDS = (0, 1, 2)
-
-
-@cache
-def old_folder() -> Path:
-    """Those rows alone; never changed."""
-    place = Path(tempfile.mkdtemp()) / "accepted"
-    atexit.register(shutil.rmtree, place.parent)
-    (place / "records").mkdir(parents=True)
-    cells = set()
-    for file in (WHOLE / "records").glob("*-s?.json"):
-        identity = json.loads(file.read_text())["identity"]
-        if identity["label"] in ROWS:
-            cells.add(identity["cell"])
-            for end in (".json", ".run.json"):
-                shutil.copy(file.with_suffix(end), place / "records")
-    for name in ("per_user.parquet", "bootstrap.parquet"):
-        table = pq.read_table(WHOLE / name)
-        of = pc.cast(table["cell"], pa.string())
-        pq.write_table(table.filter(pc.is_in(of, pa.array(sorted(cells)))), place / name)
-    content = json.loads((WHOLE / "board.json").read_text())
-    (place / "board.json").write_text(json.dumps({**content, "labels": [r for r in content["labels"] if r in ROWS]}))
-    return place
 
 
 @cache

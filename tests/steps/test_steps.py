@@ -28,6 +28,7 @@ from vestige import cli, plugins
 from vestige.data.interchange import read_samples
 from vestige.data.request import HoldoutConfig, Part, RequestConfig, draw
 from vestige.data.sequences import sequences
+from vestige.errors import VestigeError
 from vestige.steps.manifest import open_model, read_data, read_manifest
 from vestige.steps.measure import Sample, _paired
 from vestige.steps.running import Machine
@@ -398,6 +399,59 @@ def test_a_warm_start_goes_on_from_the_folder_of_an_earlier_step(made: Path, run
         good(run("recommend", "--model", name, "--histories", "histories-w.txt", "--threads", "1"))
 
 
+def test_what_base_was_never_trained_on_is_not_drawn(made: Path, run: Run) -> None:
+    """Of a base that left people out, any draw of those who are left can be forgotten."""
+    out = [f"u{user}" for user in range(40)]
+    (made / "out.txt").write_text("\n".join(out))
+    good(run(*train_words("less", "--exclude", "out.txt")))
+    for seed in ("0", "1", "2"):
+        words = ("--method", "do_nothing", "--threads", "1", *DRAW, "--retain-users", "5")
+        good(run("unlearn", "--model", "less", "--output", f"less-{seed}", *words, "--seed", seed))
+        for name in ("forget", "retain"):
+            drawn = json.loads((made / f"less-{seed}" / f"{name}_samples_subset.json").read_text())
+            assert len(drawn) == {"forget": 8, "retain": 5}[name]
+            assert not {one["user_id"] for one in drawn} & set(out)
+
+
+def test_a_list_that_was_edited_since_is_refused(made: Path, run: Run) -> None:
+    """It says who is asked about: with another list, other people would be judged in silence."""
+    shutil.copytree(made / "dual", made / "edited")
+    file = made / "edited" / "forget_samples_subset.json"
+    file.write_text(json.dumps(json.loads(file.read_text())[:3]))
+    words = ["--original_model", "base", "--unlearned_model", "edited", "--threads", "1"]
+    refused(run("evaluate", *words), "edited/forget_samples_subset.json", "put back the list that was written then")
+
+
+def test_users_of_whom_all_is_held_out_are_not_forgotten(made: Path, run: Run) -> None:
+    """u3 came after everybody else, so by time nothing of theirs is trained on."""
+    head, *lines = (made / "mine.inter").read_text().splitlines()
+    late = [
+        f"{line.rpartition(chr(9))[0]}\t9{at:05}" if line.startswith("u3\t") else line for at, line in enumerate(lines)
+    ]
+    (made / "late.inter").write_text("\n".join([head, *late]) + "\n")
+    good(run(*train_words("of-few", "--dataset_path", "late.inter", "--split", "temporal")))
+    (made / "u3.txt").write_text("u5\nu3\n")
+    nothing = ("--model", "of-few", "--method", "do_nothing", "--threads", "1", "--forget_samples", "u3.txt")
+    refused(run("unlearn", "--output", "few-1", *nothing), "u3.txt, line 2", "nothing of user 'u3' is trained on")
+    done = good(run("unlearn", "--output", "few-2", *nothing, "--missing", "drop"))
+    assert "of 2 users that it names, 1 are taken; 0 are not in the dataset, of 1 all is held out" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("unlearn", "--model", "~nobody-of-this-name/x", "--output", "y"),
+        ("unlearn", "--model", "base", "--output", "~nobody-of-this-name/x"),
+        ("evaluate", "--original_model", "base", "--unlearned_model", "~nobody-of-this-name/x"),
+        ("train", "--output_dir", "y", "--dataset_path", "~nobody-of-this-name/x"),
+        ("train", "--output_dir", "y", "--dataset_path", "mine.inter", "--exclude", "~nobody-of-this-name/x"),
+        ("data", "info", "interactions", "--path", "~nobody-of-this-name/x"),
+    ],
+)
+def test_a_home_folder_of_nobody_is_one_sentence(made: Path, run: Run, words: tuple[str, ...]) -> None:
+    refused(run(*words), "there is no such home folder")
+
+
 # -- what is dropped ------------------------------------------------------------------------------------------
 
 
@@ -649,7 +703,7 @@ def test_a_training_that_fails_leaves_the_folder_as_it_was(root: Path, monkeypat
         raise RuntimeError("the disk is gone")
 
     monkeypatch.setattr(Popularity, "fit", breaks)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(VestigeError, match=r"recommender 'popularity' failed \(RuntimeError: the disk is gone\)"):
         train(root / "popular", overwrite=True, **kwargs)  # type: ignore[arg-type]
     assert {file: file.read_bytes() for file in (root / "popular").rglob("*") if file.is_file()} == before
     assert not list(root.glob(".popular*"))

@@ -432,3 +432,14 @@ def test_what_cannot_be_tuned_is_one_sentence(
     done = tune(board, tmp_path / "out", cache, *words)
     assert done.returncode == 2 and message in done.stderr and len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_study_that_could_not_be_written_is_not_begun(made: Made, tmp_path: Path) -> None:
+    board, *_ = made
+    (tmp_path / "file").write_text("somebody's")
+    cache = tmp_path / "cache"
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        done = tune(board, out, cache, "--method", "npo")
+        assert done.returncode == 2 and "cannot be written" in done.stderr, done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+    assert not list((cache / "store").glob("train/*")) and (tmp_path / "file").read_text() == "somebody's"

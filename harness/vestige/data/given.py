@@ -58,7 +58,7 @@ def read_given(data: Interactions, part: npt.NDArray[np.int8], file: Path, drop:
     if kind_of(file) == "interactions":
         found = listed_events(data, part, str(file), drop)
         return Given("interactions", found.events, found.notes)
-    users, notes = listed_users(data, str(file), drop)
+    users, notes = listed_users(data, part, str(file), drop)
     events = np.flatnonzero(np.isin(data.user, users) & (part == Part.RETAINED))
     if not len(events):
         raise InputError(f"{file}: none of the users that it names has a training interaction.")

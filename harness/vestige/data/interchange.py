@@ -74,6 +74,8 @@ def read_samples(path: Path, kind: Kind) -> tuple[Sample, ...]:
         raise InputError(
             f"{path}, line {error.lineno}, column {error.colno}: this is not JSON ({error.msg})."
         ) from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; lists in lists in lists
+        raise InputError(f"{path}: it cannot be read ({str(error).partition(';')[0]}).") from None
     if not isinstance(entries, list) or not entries:
         what = "an empty list" if entries == [] else f"{type(entries).__name__!r}"
         raise InputError(f"{path}: a list of samples is needed (user_id, seq_items, …), not {what}.")

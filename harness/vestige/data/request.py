@@ -309,7 +309,7 @@ def _draw_users(
     # A user must have a transition (two training interactions) to be asked about.
     able = np.flatnonzero(lengths >= 2)
     if request.file is not None:
-        forget, _ = listed_users(data, request.file)
+        forget, _ = listed_users(data, part, request.file)
         if 2 * len(forget) >= data.n_users:
             raise InputError(
                 f"{request.file}: forgetting {len(forget)} users takes {2 * len(forget)} (as many again are never "
@@ -515,18 +515,27 @@ def _at_most(request: RequestConfig, most: int) -> str:
     return f"count can be at most {most // request.requests}{several}"
 
 
-def listed_users(data: Interactions, file: str, drop: bool = False) -> tuple[IntArray, Notes]:
-    """int64 [users], ascending: whom a file names, with notes; one unknown is an error, or is dropped and counted."""
+def listed_users(
+    data: Interactions, part: npt.NDArray[np.int8], file: str, drop: bool = False
+) -> tuple[IntArray, Notes]:
+    """int64 [users], ascending: whom a file names, with notes; one who is unknown, or of whom nothing is trained on, is
+    an error, or is dropped and counted.
+    """
     index = {user: position for position, user in enumerate(data.user_ids.tolist())}
     named = read_users(Path(file))
     unknown = [(place, name) for place, name in named if name not in index]
     if unknown and not drop:
         raise InputError(f"{file}, {unknown[0][0]}: user {unknown[0][1]!r} is not in the dataset.")
+    trained = training_counts(data, part) > 0
+    idle = [(place, name) for place, name in named if name in index and not trained[index[name]]]
+    if idle and not drop:
+        raise InputError(f"{file}, {idle[0][0]}: nothing of user {idle[0][1]!r} is trained on; all is held out.")
     users = np.unique(np.asarray([index[name] for _, name in named if name in index], dtype=np.int64))
     notes: Notes = {}
     if drop:
-        notes = {USERS_NAMED: len({name for _, name in named}), NOT_THERE: len({name for _, name in unknown})}
-    return users, notes
+        told = {USERS_NAMED: named, NOT_THERE: unknown, HELD_OUT: idle}
+        notes = {said: len({name for _, name in of}) for said, of in told.items()}
+    return users[trained[users]], notes
 
 
 def left_out(file: str, notes: Mapping[str, str | int | float]) -> str:
@@ -535,7 +544,10 @@ def left_out(file: str, notes: Mapping[str, str | int | float]) -> str:
         return ""
     users, absent = int(notes[USERS_NAMED]), int(notes[NOT_THERE])
     if INTERACTIONS_NAMED not in notes:
-        return f"{file}: of {users} users that it names, {users - absent} are taken; {absent} are not in the dataset."
+        idle = int(notes[HELD_OUT])
+        none = f", of {idle} all is held out of training" if idle else ""
+        taken = f"{users - absent - idle} are taken; {absent} are not in the dataset{none}"
+        return f"{file}: of {users} users that it names, {taken}."
     named, held_out = int(notes[INTERACTIONS_NAMED]), int(notes[HELD_OUT])
     theirs = f" of {notes['affected users']} users" if "affected users" in notes else ""
     return (

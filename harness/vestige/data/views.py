@@ -1,7 +1,8 @@
 """The views: lists of queries `history → target` that every model is asked."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,9 @@ NEAREST = 5
 MOST_AFFECTED = 0.25
 """Where items are withdrawn, `neighbours` are the users who lose most; at most this share of all."""
 
-VIEWS = ("retain", "unseen", "affected", "forget", "unseen_train", "neighbours", "controls")
+SIMILAR = ("neighbours", "controls")
+
+VIEWS = ("retain", "unseen", "affected", "forget", "unseen_train", *SIMILAR)
 
 
 @dataclass(frozen=True)
@@ -115,10 +118,40 @@ def build(
             _histories(data, _before(world or split, part), asked), data.item[asked], data.user[asked]
         )
     rows = {view: (view, np.arange(len(q))) for view, q in queries.items()}
-    near, matched = neighbours(data, split)
-    for view, users in (("neighbours", near), ("controls", matched)):
-        rows[view] = ("retain", np.flatnonzero(np.isin(queries["retain"].users, users)))
-    return Views(queries, rows, events)
+
+    def similar() -> Mapping[str, tuple[str, IntArray]]:
+        own = queries["retain"].users
+        found = zip(SIMILAR, neighbours(data, split), strict=True)
+        return {view: ("retain", np.flatnonzero(np.isin(own, users))) for view, users in found}
+
+    return Views(queries, _Rows(rows, similar), events)
+
+
+class _Rows(Mapping[str, tuple[str, IntArray]]):
+    """`Views.rows`; those of similar users are looked for when somebody first asks, since that takes a while among
+    many users, and who only scores models never does.
+    """
+
+    def __init__(
+        self,
+        known: Mapping[str, tuple[str, IntArray]],
+        similar: Callable[[], Mapping[str, tuple[str, IntArray]]],
+    ) -> None:
+        self._known, self._look = known, similar
+
+    @cached_property
+    def _similar(self) -> Mapping[str, tuple[str, IntArray]]:
+        return self._look()
+
+    def __getitem__(self, view: str) -> tuple[str, IntArray]:
+        return self._similar[view] if view in SIMILAR else self._known[view]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._known
+        yield from SIMILAR
+
+    def __len__(self) -> int:
+        return len(self._known) + len(SIMILAR)
 
 
 def neighbours(data: Interactions, split: Split) -> tuple[IntArray, IntArray]:
@@ -138,7 +171,9 @@ def neighbours(data: Interactions, split: Split) -> tuple[IntArray, IntArray]:
     taste = popularity_of_taste(data, split.part)
     features = np.stack([length, taste], axis=1)
     features = (features - features[r].mean(axis=0)) / np.maximum(features[r].std(axis=0), 1e-12)
-    distance = ((features[near][:, None, :] - features[rest][None, :, :]) ** 2).sum(axis=2)
+    distance = np.zeros((len(near), len(rest)))
+    for of in features.T:  # not both at once: one table of everybody by everybody is large enough
+        distance += (of[near][:, None] - of[rest]) ** 2
     _, columns = linear_sum_assignment(distance)
     return near, np.sort(rest[columns])
 

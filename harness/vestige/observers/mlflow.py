@@ -4,6 +4,7 @@ Where to is MLflow's own setting (`MLFLOW_TRACKING_URI`), as is the experiment (
 `vestige`). Cells get their runs when their records are written, at the end of the board.
 """
 
+import contextlib
 import os
 import re
 import time
@@ -49,7 +50,7 @@ class MlflowObserver:
             ) from None
         self._client: MlflowClient | None = None
         self._experiment = ""
-        self._parent = ""
+        self._parent = self._cell = ""
 
     @hookimpl
     def vestige_board_started(self, board: str, config: Mapping[str, Any]) -> None:
@@ -57,23 +58,34 @@ class MlflowObserver:
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient()
+        with self._ended_on_error(client):
+            self._start(client, board, config)
+        self._client = client
+
+    def _start(self, client: "MlflowClient", board: str, config: Mapping[str, Any]) -> None:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
         found = client.get_experiment_by_name(name)
         self._experiment = found.experiment_id if found else client.create_experiment(name)
         self._parent = client.create_run(self._experiment, run_name=board).info.run_id
         _log_params(client, self._parent, {"board": board, **dict(flat(config))})
-        self._client = client
 
     @hookimpl
     def vestige_cell_finished(self, board: str, cell: str, record: Mapping[str, Any], run: Mapping[str, Any]) -> None:
         """Logs a cell: what it is and is made from, everything measured, its record."""
-        from mlflow.entities import Metric
-
         client, self._client = self._client, None
         if client is None:
             return
+        with self._ended_on_error(client):
+            self._log_cell(client, board, cell, record, run)
+        self._client = client
+
+    def _log_cell(
+        self, client: "MlflowClient", board: str, cell: str, record: Mapping[str, Any], run: Mapping[str, Any]
+    ) -> None:
+        from mlflow.entities import Metric
+
         tags = {"mlflow.parentRunId": self._parent}
-        own = client.create_run(self._experiment, run_name=cell, tags=tags).info.run_id
+        own = self._cell = client.create_run(self._experiment, run_name=cell, tags=tags).info.run_id
         _log_params(client, own, {"board": board, **params(record)})
         now = int(time.time() * 1000)
         found = [Metric(name, value, now, 0) for name, value in metrics(record, run).items()]
@@ -81,7 +93,7 @@ class MlflowObserver:
             client.log_batch(own, metrics=found[start : start + BATCH])
         client.log_dict(own, dict(record), f"{cell}.json")
         client.set_terminated(own, "FINISHED" if record["outcome"]["status"] == "ok" else "FAILED")
-        self._client = client
+        self._cell = ""
 
     @hookimpl
     def vestige_board_finished(self, folder: Path | None) -> None:
@@ -89,9 +101,24 @@ class MlflowObserver:
         client, self._client = self._client, None
         if client is None:
             return
-        if folder is not None and (folder / "leaderboard.md").is_file():
-            client.log_artifact(self._parent, str(folder / "leaderboard.md"))
-        client.set_terminated(self._parent, "FINISHED" if folder is not None else "FAILED")
+        with self._ended_on_error(client):
+            if folder is not None and (folder / "leaderboard.md").is_file():
+                client.log_artifact(self._parent, str(folder / "leaderboard.md"))
+            client.set_terminated(self._parent, "FINISHED" if folder is not None else "FAILED")
+
+    @contextlib.contextmanager
+    def _ended_on_error(self, client: "MlflowClient") -> Iterator[None]:
+        """Where logging fails, what was begun is said to have failed, if the server still hears it: a run that nobody
+        ends is shown as running for ever.
+        """
+        try:
+            yield
+        except BaseException:
+            for run in (self._cell, self._parent):
+                with contextlib.suppress(Exception):
+                    if run:
+                        client.set_terminated(run, "FAILED")
+            raise
 
 
 def params(record: Mapping[str, Any]) -> dict[str, Any]:

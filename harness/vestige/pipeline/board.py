@@ -404,12 +404,12 @@ SIZES = {"count", "fraction", "file"}
 OF_STREAMS = {"of", "steps"}
 
 
-def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+def _laid_over(below: dict[str, Any], above: dict[str, Any], table: str = "") -> dict[str, Any]:
     out = dict(below)
-    if SIZES & above.keys():  # a request has one size, so another one replaces it
+    if table == "request" and SIZES & above.keys():  # a request has one size, so another one replaces it
         replaced = SIZES if "file" in above else {*SIZES, "missing"}
         out = {key: value for key, value in out.items() if key not in replaced}
-    if out.get("kind") == "stream" and above.get("kind", "stream") != "stream":
+    if table == "request" and out.get("kind") == "stream" and above.get("kind", "stream") != "stream":
         out = {key: value for key, value in out.items() if key not in OF_STREAMS}
     for key, value in above.items():
         old = out.get(key)
@@ -418,7 +418,8 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
             continue
         # Another plugin, or another preset, does not inherit the settings of the one it replaces.
         same = all(value.get(of, old.get(of)) == old.get(of) for of in ("name", "preset"))
-        out[key] = _laid_over(old if same else {of: old[of] for of in ("name",) if of in old}, value)
+        inherited = old if same else {of: old[of] for of in ("name",) if of in old}
+        out[key] = _laid_over(inherited, value, f"{table}.{key}" if table else key)
     return out
 
 

@@ -257,6 +257,20 @@ def write_atomically(file: Path, content: bytes) -> None:
             partial.unlink(missing_ok=True)
 
 
+def check_writable(file: Path) -> None:
+    """Finds whether `write_atomically` could write a file, before the work whose result it is to hold.
+
+    Raises:
+        StoreError: It could not.
+    """
+    if not file.name or file.is_dir():
+        raise StoreError(f"{file}: cannot be written (this is a folder; a file is needed).")
+    with _guarded(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=file.parent):
+            pass
+
+
 @contextlib.contextmanager
 def _guarded(place: Path) -> Iterator[None]:
     """Turns the system's refusals into a sentence."""

@@ -15,7 +15,7 @@ from vestige.pipeline.board import Board, Chosen
 from vestige.pipeline.own import row_label
 from vestige.pipeline.store import write_atomically
 from vestige.pipeline.study import describe_portably
-from vestige.results.accepted import edited, incomplete
+from vestige.results.accepted import edited, incomplete, of_other_replicates, other_interval
 from vestige.results.collect import ACCEPTED, about_of, attacked_by
 from vestige.results.page.picture import CURVES, PICTURE
 from vestige.results.records import Finished, read_records
@@ -144,6 +144,8 @@ def _check(fresh: Path, board: Board) -> None:
             f"{file}: {m.name} is {m.value:.6g}, but the values of its users have the mean {of.values.mean():.6g}; run "
             "the board again."
         )
+    for one in of_other_replicates(side):  # of another run, as where one was ended while it wrote
+        raise InputError(f"{fresh}: {other_interval(*one, 'bootstrap.parquet')}; run the board again.")
 
 
 def _unlike(finished: Sequence[Finished], board: Board) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 
 from vestige.errors import InputError
 from vestige.measuring.contract import PerUser
+from vestige.measuring.statistics import REPLICATES, Floats, interval
 from vestige.results.records import Finished, Measured
 from vestige.results.sides import ROUNDING, Side, is_mean, read_side
 
@@ -126,6 +127,31 @@ def edited(side: Side) -> Iterator[Aggregate]:
         # A mean over queries lies somewhere between the means of the users.
         fits = is_mean if means else _is_between
         yield from (row for row in rows if not fits(row[1], row[2]) and not is_mean(row[1], row[2]))
+
+
+def of_other_replicates(side: Side) -> Iterator[tuple[Finished, Measured, Floats]]:
+    """Measurements whose interval is not that of their replicates, where all of these are kept."""
+    for item in side.results.finished:
+        for m in item.measurements:
+            replicates = side.results.replicates.get((item.record.identity.cell, m.name))
+            if replicates is not None and len(replicates) == REPLICATES and not gives(m, replicates):
+                yield item, m, replicates
+
+
+def gives(m: Measured, replicates: Floats) -> bool:
+    """Whether a measurement has the interval that these replicates give."""
+    low, high = interval(np.asarray(replicates, dtype=np.float64))
+    slack = ROUNDING * max(1.0, abs(low), abs(high))
+    return m.interval is not None and abs(m.interval[0] - low) <= slack and abs(m.interval[1] - high) <= slack
+
+
+def other_interval(item: Finished, m: Measured, replicates: Floats, source: str) -> str:
+    """Says that it has not."""
+    low, high = interval(np.asarray(replicates, dtype=np.float64))
+    stated = "none" if m.interval is None else f"[{m.interval[0]:.6g}, {m.interval[1]:.6g}]"
+    return (
+        f"{item.record.identity.cell}: the interval of {m.name} is {stated}, but {source} give [{low:.6g}, {high:.6g}]"
+    )
 
 
 def is_user_mean(m: Measured) -> bool:

@@ -1,5 +1,6 @@
 """How values are written in tables."""
 
+import re
 from collections.abc import Sequence
 
 from tabulate import tabulate
@@ -8,6 +9,9 @@ from vestige.results.pooling import Pooled, Results
 from vestige.results.verdicts import powerless
 
 Interval = tuple[float, float]
+
+MARKS = re.compile(r"[\\`*\[\]]|(?<!\w)_+|_+(?!\w)")
+"""What Markdown would read as a mark of its own; not an underscore inside a word."""
 
 
 def table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
@@ -21,8 +25,15 @@ def _in_cell(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """A name or title as Markdown that shows it as it is, on one line."""
-    return " ".join(text.split()).replace("<", "&lt;")
+    """A name or title as Markdown that shows it as it is, on one line; `unmarked` gives it back."""
+    line = MARKS.sub(lambda found: "".join(f"\\{c}" for c in found[0]), " ".join(text.split()))
+    return re.sub(r"&(?=#?\w+;)", "&amp;", line).replace("<", "&lt;")
+
+
+def unmarked(line: str) -> str:
+    """A line of our Markdown as text: without bold and code, and names as they are."""
+    bare = re.sub(r"\\(.)|\*\*|`", lambda found: found[1] or "", line)
+    return bare.replace("&lt;", "<").replace("&amp;", "&")
 
 
 def display(results: Results, label: str) -> str:
@@ -36,19 +47,27 @@ def named(results: Results, label: str) -> str:
     return label if results.is_control(label) else f"{label}{role}"
 
 
-def cell(results: Results, label: str, name: str) -> str:
-    """One measurement of one row, seeds pooled."""
-    pooled = results.pooled(label, name)
+def cell(results: Results, label: str, name: str, seeds: frozenset[int] | None = None) -> str:
+    """One measurement of one row: all seeds pooled that have one, and said how many where some have none; or those
+    given.
+    """
+    pooled = results.pooled(label, name, seeds)
     if pooled is None:
         return ""
     if pooled.value is None:
         return "UNDEFINED" if any(note.startswith("UNDEFINED") for note in pooled.notes) else "—"
     text = value(pooled.value, pooled.interval, pooled.unit)
-    if pooled.seeds < len(results.row(label)):
-        text += f" ({pooled.seeds} of {len(results.row(label))} seeds)"
+    if seeds is None:
+        text += of_seeds(results, label, pooled.seeds)
     if powerless(results, name, label):
         text += " NO POWER"
     return text
+
+
+def of_seeds(results: Results, label: str, seeds: int) -> str:
+    """Of how many of the row's seeds something is; empty where it is of all."""
+    ran = len(results.row(label))
+    return f" ({seeds} of {ran} seeds)" if seeds < ran else ""
 
 
 def value(number: float, interval: Interval | None, unit: str = "") -> str:
@@ -67,10 +86,15 @@ def _number(number: float, unit: str) -> str:
     return f"{number:.4f}"
 
 
-def five(pooled: Pooled | None) -> list[object]:
-    """Value, bounds, spread over seeds and notes, for `leaderboard.csv`."""
+ENDS = ("", ":low", ":high", ":sd_over_seeds", ":seeds", ":note")
+"""What stands behind a measurement's name in the columns of `leaderboard.csv`."""
+
+
+def spelt(pooled: Pooled | None) -> list[object]:
+    """Value, bounds, spread over seeds, number of seeds that have a value, notes: in the order of `ENDS`."""
     if pooled is None:
-        return [""] * 5
+        return [""] * len(ENDS)
     low, high = pooled.interval if pooled.interval is not None else ("", "")
     number = "" if pooled.value is None else pooled.value
-    return [number, low, high, "" if pooled.spread is None else pooled.spread, "; ".join(pooled.notes)]
+    spread = "" if pooled.spread is None else pooled.spread
+    return [number, low, high, spread, pooled.seeds, "; ".join(pooled.notes)]

@@ -11,6 +11,7 @@ from pathlib import Path
 from vestige.pipeline.store import write_atomically
 from vestige.results.pooling import Results
 from vestige.results.sections import has, headline_auc, k_of, sections
+from vestige.results.summary import forgotten
 from vestige.results.verdicts import ALPHA, powerless, significantly_best
 
 ESCAPES = {
@@ -137,12 +138,10 @@ def _cell(results: Results, label: str, name: str, best: bool) -> tuple[str, str
 
 def _caption(results: Results, columns: Mapping[str, str], best: Mapping[str, str | None]) -> str:
     record = results.finished[0].record
-    identity, request = record.identity, record.outcome.notes["request"]
-    seeds = results.about["seeds"]
-    forgotten = ", ".join(f"{value} {name}" for name, value in request.items())
+    identity, seeds = record.identity, results.about["seeds"]
     parts = [
         f"{results.about['title']} (board {identity.board}).",
-        f"Dataset {identity.dataset.name}, recommender {identity.recommender.name}, {forgotten};",
+        f"Dataset {identity.dataset.name}, recommender {identity.recommender.name}, {forgotten(results)};",
         f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}.",
         "Base is the model before forgetting, gold the retraining without what is forgotten: the target.",
     ]

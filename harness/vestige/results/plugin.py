@@ -18,7 +18,7 @@ def vestige_renderers() -> list[RendererSpec]:
             name="html",
             version="1",
             summary="leaderboard.html, a page with tables, plots and records (extra 'html').",
-            factory="vestige.results.page.build:write_page",
+            factory="vestige.results.page.build:render_page",
         ),
         RendererSpec(
             name="latex",

@@ -169,7 +169,7 @@ class Results:
         replicates = np.mean(known, axis=0) if len(known) == len(valued) else None
         return Pooled(
             value=float(values.mean()),
-            interval=self._interval(label, name, valued, replicates) if seeds is None else _of(replicates),
+            interval=self._interval(label, name, valued, replicates, stated=seeds is None),
             spread=float(values.std(ddof=1)) if len(values) > 1 else None,
             seeds=len(values),
             better=first.better,
@@ -179,9 +179,9 @@ class Results:
         )
 
     def _interval(
-        self, label: str, name: str, valued: list[tuple[Finished, Measured]], replicates: Floats | None
+        self, label: str, name: str, valued: list[tuple[Finished, Measured]], replicates: Floats | None, stated: bool
     ) -> tuple[float, float] | None:
-        if (label, name) in self.stated:
+        if stated and (label, name) in self.stated:
             return self.stated[label, name]
         if replicates is None and len(valued) == 1:  # one seed's interval is that of its record
             return valued[0][1].interval

@@ -32,7 +32,8 @@ HOW_TO_READ = """## How to read this
   often, 1 where one takes all; **popularity**: mean log count of the recommended items.
 - **cost**: ratios to retraining; below 1 is cheaper. Timings vary from run to run.
 - **score**: the harmonic mean of utility, fidelity, privacy and 1 − worst recovery. It stands last because it is the
-  least: read its four terms. UNDEFINED: a term could not be judged, which is neither 0 nor 1."""
+  least: read its four terms, which stand beside it for the seeds that it is of. UNDEFINED: a term could not be judged,
+  which is neither 0 nor 1."""
 
 OWN_BASES = """- **own base**, **own gold**: a method that trains its own base, such as models of shards, is of
   another kind than the board's model. *own base* is what it trains on everything, *own gold* what it trains without

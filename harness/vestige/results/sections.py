@@ -13,11 +13,19 @@ class Section:
         title: Its heading.
         columns: Headings by `metric/view`.
         headlines: The measurements on which rows are compared with gold.
+        whole: What is made of the other columns, if one of them is: these are shown for the seeds that have it, so that
+            a reader can follow how it was made.
     """
 
     title: str
     columns: dict[str, str]
     headlines: tuple[str, ...] = ()
+    whole: str = ""
+
+    def seeds(self, results: Results, label: str, name: str) -> frozenset[int] | None:
+        """The seeds that a row's value of a column is shown for; None for all that have one."""
+        seeds = results.shared_seeds(self.whole, label) if name != self.whole != "" else frozenset()
+        return seeds if 0 < len(seeds) < len(results.row(label)) else None
 
 
 def k_of(results: Results) -> int:
@@ -128,6 +136,7 @@ def sections(results: Results) -> list[Section]:
                 "recovery_api/forget": "RF: worst recovery",
                 "score_api": "score",
             },
+            whole="score_api",
         ),
         Section(
             "Score, where the attacker holds the files (weights)",
@@ -138,5 +147,6 @@ def sections(results: Results) -> list[Section]:
                 "recovery_weights/forget": "RF: worst recovery",
                 "score_weights": "score",
             },
+            whole="score_weights",
         ),
     ]

@@ -8,7 +8,7 @@ from statistics import fmean
 from vestige.data.stream import FROM_BASE
 from vestige.pipeline.own import OWN_ROWS
 from vestige.pipeline.store import write_atomically
-from vestige.results.cells import cell, display, table
+from vestige.results.cells import cell, display, of_seeds, plain, table
 from vestige.results.pooling import Results
 from vestige.results.sections import k_of
 from vestige.results.tidy import TIDY, tidy, to_csv
@@ -107,7 +107,7 @@ def sentences(results: Results) -> str:
     )
     text = f"{steps} requests follow one another, and a row shows what is left after the last of them."
     if restarted:
-        text += f" Begun again from base at every step, with all requests so far: {', '.join(restarted)}."
+        text += f" Begun again from base at every step, with all requests so far: {', '.join(map(plain, restarted))}."
     return text
 
 
@@ -150,7 +150,13 @@ def _costs(results: Results, steps: int) -> str:
         if one.ratio is not None:
             found.setdefault(one.label, {}).setdefault(one.step, []).append(one.ratio)
     rows = [
-        [display(results, label), *(f"{fmean(at[n]):.3f}" if n in at else "—" for n in range(1, steps + 1))]
+        [
+            display(results, label),
+            *(
+                f"{fmean(at[n]):.3f}{of_seeds(results, label, len(at[n]))}" if n in at else "—"
+                for n in range(1, steps + 1)
+            ),
+        ]
         for label, at in found.items()
     ]
     return table(rows, ["time of all steps so far", *(f"step {step}" for step in range(1, steps + 1))]) if rows else ""

@@ -1,6 +1,6 @@
 """What a board is about and what it says as a whole, in sentences."""
 
-from vestige.results.cells import value
+from vestige.results.cells import plain, value
 from vestige.results.pooling import Results
 from vestige.results.sections import k_of
 from vestige.results.streams import sentences
@@ -10,18 +10,26 @@ from vestige.results.verdicts import beats_popularity, closed, few_forgotten, in
 def facts(results: Results) -> str:
     """What the board is about, in a few sentences."""
     first = results.finished[0].record
-    identity, notes = first.identity, first.outcome.notes
-    data, request = notes["dataset"], notes["request"]
+    identity, data = first.identity, first.outcome.notes["dataset"]
     seeds = results.about["seeds"]
-    forgotten = ", ".join(f"{count} {name}" for name, count in request.items())
     return (
         f"Dataset {identity.dataset.name}: {data['users']} users, {data['items']} items, {data['interactions']} "
-        f"interactions. Request: {forgotten}. Recommender {identity.recommender.name}. "
+        f"interactions. Request: {forgotten(results)}. Recommender {identity.recommender.name}. "
         f"{'Seed' if len(seeds) == 1 else 'Seeds'} {', '.join(map(str, seeds))}"
         + ("." if len(seeds) == 1 else ", pooled; intervals over users, 95 %.")
         + (" What is forgotten is resampled by item." if of_items(results) else "")
         + (f" {stream}" if (stream := sentences(results)) else "")
     )
+
+
+def forgotten(results: Results) -> str:
+    """What the request is about, in numbers; where seeds differ, from the fewest to the most."""
+    counts: dict[str, list[int]] = {}
+    for item in results.finished:
+        for name, count in item.record.outcome.notes.get("request", {}).items():
+            counts.setdefault(name, []).append(count)
+    shown = {name: (min(of), max(of)) for name, of in counts.items()}
+    return ", ".join(f"{low if low == high else f'{low} to {high}'} {name}" for name, (low, high) in shown.items())
 
 
 def of_items(results: Results) -> bool:
@@ -56,7 +64,7 @@ def verdict_lines(results: Results) -> list[str]:
             share = closed(results, label)
             if share is not None and label not in (base, gold):
                 gap = "the gap between its own base and own gold" if label in results.own_based else "that gap"
-                lines.append(f"{label} closes {100 * share:.0f} % of {gap}{_beyond(results, label, share)}.")
+                lines.append(f"{plain(label)} closes {100 * share:.0f} % of {gap}{_beyond(results, label, share)}.")
         out.append(" ".join(lines))
     return out
 

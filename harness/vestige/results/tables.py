@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vestige.pipeline.store import write_atomically
-from vestige.results.cells import cell, display, five, plain, table, value
+from vestige.results.cells import ENDS, cell, display, of_seeds, plain, spelt, table, value
 from vestige.results.page.picture import write_curves, write_picture
 from vestige.results.pooling import Results
 from vestige.results.reading import HOW_TO_READ, OWN_BASES, STREAM, WITHDRAWN
@@ -35,14 +35,14 @@ def write_csv(results: Results, folder: Path) -> Path:
     write_atomically(folder / "results.csv", to_csv(TIDY, rows))
     columns = _columns(results)
     header = ["label", "status", "seeds"]
-    header += [f"{name}{end}" for name in columns for end in ("", ":low", ":high", ":sd_over_seeds", ":note")]
+    header += [f"{name}{end}" for name in columns for end in ENDS]
     lines = []
     for label in results.labels:
         ran = [item.record.ok for item in results.row(label)]
         status = _status(results, label) + (f" ({sum(ran)} of {len(ran)} seeds)" if 0 < sum(ran) < len(ran) else "")
         line: list[object] = [label, status, len(ran)]
         for name in columns:
-            line += five(results.pooled(label, name))
+            line += spelt(results.pooled(label, name))
         lines.append(line)
     path = folder / "leaderboard.csv"
     write_atomically(path, to_csv(header, lines))
@@ -75,7 +75,7 @@ def markdown(results: Results, picture: Path | None = None, curves: Path | None 
         )
     parts += stream_section(results, curves)
     for section in sections(results):
-        rows = _table(results, section.columns)
+        rows = _table(results, section)
         if section.title.startswith("Score, where the attacker can only ask"):
             parts += _attacks(results)
         if rows:
@@ -85,7 +85,8 @@ def markdown(results: Results, picture: Path | None = None, curves: Path | None 
     parts.append(_change_table(results))
     parts += [section.markdown() for section in under(results)]
     if results.about["columns"]:
-        parts.append("## Chosen columns\n\n" + _table(results, {name: name for name in results.about["columns"]}))
+        chosen = Section("Chosen columns", {name: name for name in results.about["columns"]})
+        parts.append(f"## {chosen.title}\n\n{_table(results, chosen)}")
     failures = _failures(results)
     if failures:
         parts.append("## What failed\n\n" + failures)
@@ -106,17 +107,17 @@ def _columns(results: Results) -> list[str]:
     return list(dict.fromkeys([*names, *results.about["columns"]]))
 
 
-def _table(results: Results, columns: dict[str, str]) -> str:
+def _table(results: Results, section: Section) -> str:
     """Competing rows first, then those that compete with nobody; empty where no row has any of the columns."""
-    used = {n: t for n, t in columns.items() if any(results.pooled(label, n) for label in results.labels)}
+    used = {n: t for n, t in section.columns.items() if any(results.pooled(label, n) for label in results.labels)}
     if not used:
         return ""
     rows = []
     for label in (*results.competing, *results.controls):
-        cells = [cell(results, label, name) for name in used]
-        if not any(cells):
-            continue
-        rows.append([display(results, label), *(cells if _status(results, label) == "ok" else ["—"] * len(cells))])
+        failed = _status(results, label) != "ok"
+        cells = ["—" if failed else cell(results, label, n, section.seeds(results, label, n)) for n in used]
+        if any(cells):
+            rows.append([display(results, label), *cells])
     return table(rows, ["", *used.values()])
 
 
@@ -217,18 +218,22 @@ def _change_table(results: Results) -> str:
             if before is None or before.value is None:
                 continue
             row = [view, metric, f"{before.value:.4f}"]
-            for label in methods:
-                # Each seed's change is against base at that seed, so a seed that failed moves no other row.
-                after, change = (results.pooled(label, f"{name}/{view}") for name in (metric, f"{metric}:vs_base"))
-                shown = f"{after.value:.4f}" if after and after.value is not None else "—"
-                percent = f" ({change.value:+.1f} %)" if change and change.value is not None else ""
-                ran = after.seeds if after else 0
-                seeds = f" ({ran} of {len(results.row(label))} seeds)" if 0 < ran < len(results.row(label)) else ""
-                row.append(shown + percent + seeds)
-            rows.append(row)
+            rows.append([*row, *(_changed(results, label, f"{metric}/{view}") for label in methods)])
     own = ", ".join(map(plain, results.own_based))
     note = f"\n\nOn `forget`, changes of {own} are against an own base, which the tables above show." if own else ""
     return f"## Change against base\n\n{table(rows, ['view', '', 'base', *map(plain, methods)])}{note}"
+
+
+def _changed(results: Results, label: str, name: str) -> str:
+    """A row's value and what it is of its base's, at the seeds at which both have one."""
+    base = results.reference(label, "base", name)
+    seeds = results.shared_seeds(name, label, base) if base else frozenset()
+    found = [results.pooled(row, name, seeds) for row in (base, label) if row and seeds]
+    if len(found) < 2 or any(p is None or p.value is None for p in found):
+        return "—"
+    before, after = (p.value for p in found if p is not None and p.value is not None)
+    percent = f" ({100 * (after / before - 1):+.1f} %)" if before > 0 else ""
+    return f"{after:.4f}{percent}{of_seeds(results, label, len(seeds))}"
 
 
 def _status(results: Results, label: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from vestige.pipeline.board import ChosenMethod
 from vestige.pipeline.study import Study, Trial, defaults, describe_portably
+from vestige.results.cells import plain
 from vestige.results.pooling import Results
 from vestige.search import Scalar
 
@@ -82,7 +83,7 @@ def tuned_rows(results: Results) -> tuple[tuple[str, ...], ...]:
     """A row of text, under `TUNED_HEADERS`, for each row of the board that was tuned."""
     return tuple(
         (
-            one["label"],
+            plain(one["label"]),
             str(one["trials"]) + (f" ({one['failed']} failed)" if one["failed"] else ""),
             f"{one['seconds']:.1f}",
             f"{one['seconds'] / one['retrain_seconds']:.2f}" if one["retrain_seconds"] > 0 else "—",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vestige.results.cells import table, value
+from vestige.results.cells import plain, table, value
 from vestige.results.pooling import Results
 from vestige.results.tuned import TUNED_HEADERS, TUNED_TEXT, tuned_rows
 
@@ -58,7 +58,10 @@ def _published(results: Results) -> list[Under]:
         return []
     names = list(dict.fromkeys(name for row in published for name in row["values"]))
     rows = tuple(
-        (f"*{row['label']}*", *("" if (v := row["values"].get(name)) is None else value(v, None) for name in names))
+        (
+            f"*{plain(row['label'])}*",
+            *("" if (v := row["values"].get(name)) is None else value(v, None) for name in names),
+        )
         for row in published
     )
     return [

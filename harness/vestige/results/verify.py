@@ -15,18 +15,26 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from vestige.errors import InputError
-from vestige.measuring.statistics import REPLICATES, Bootstrap, Floats, interval
+from vestige.measuring.statistics import Bootstrap
 from vestige.pipeline.board import Board, slug
 from vestige.pipeline.inputs import Inputs
 from vestige.pipeline.keys import LIBRARIES, canonical
 from vestige.pipeline.own import OWN_ROWS
 from vestige.pipeline.plan import Cell, plan
 from vestige.plugins import Plugins
-from vestige.results.accepted import aggregates, edited, is_user_mean, unkept
+from vestige.results.accepted import (
+    aggregates,
+    edited,
+    gives,
+    is_user_mean,
+    of_other_replicates,
+    other_interval,
+    unkept,
+)
 from vestige.results.collect import about_of, identity_of, keys_of
-from vestige.results.records import SCHEMA, Finished, Measured
+from vestige.results.records import SCHEMA, Finished
 from vestige.results.restoring import SAME, restored
-from vestige.results.sides import ROUNDING, Side, read_side
+from vestige.results.sides import Side, read_side
 from vestige.specs import MethodSpec
 
 JSON_SCHEMA = 1
@@ -377,13 +385,9 @@ def _values(submitted: Submission) -> Iterator[str]:
 
 def _intervals(submitted: Submission) -> Iterator[str]:
     side = submitted.side
-    for item in side.results.finished:
-        for m in item.measurements:
-            replicates = side.results.replicates.get((item.record.identity.cell, m.name))
-            if replicates is not None and len(replicates) == REPLICATES:
-                yield from _other_interval(item, m, replicates, "bootstrap.parquet")
+    yield from (other_interval(item, m, r, "bootstrap.parquet") for item, m, r in of_other_replicates(side))
     # Of others a like interval does not say that it is a plain mean: some allow for what they are compared with.
-    plain = {(item.record.identity.cell, m.name) for item, m in _plain_means(side)}
+    plain = {(i.record.identity.cell, m.name) for i in side.results.finished for m in i.measurements if is_user_mean(m)}
     for key, right in restored(side.results, side.per_user).items():
         stated_ones = side.results.replicates.get(key) if key in plain else None
         if stated_ones is not None and not np.allclose(stated_ones, right[: len(stated_ones)], rtol=SAME, atol=SAME):
@@ -393,27 +397,13 @@ def _intervals(submitted: Submission) -> Iterator[str]:
     for means, rows in aggregates(side):
         stated = [row for row in rows if row[1].interval is not None] if means else []
         found = [
-            list(_other_interval(item, m, bootstrap.mean(of.users, of.values).replicates, "its users' values"))
+            (item, m, replicates)
             for item, m, of in stated
+            if not gives(m, replicates := bootstrap.mean(of.users, of.values).replicates)
         ]
         # Some statistics are means whose interval also allows for what they are compared with; there most rows differ.
-        if sum(map(bool, found)) < len(found) / 2:
-            yield from (fault for faults in found for fault in faults)
-
-
-def _plain_means(side: Side) -> Iterator[tuple[Finished, Measured]]:
-    return ((item, m) for item in side.results.finished for m in item.measurements if is_user_mean(m))
-
-
-def _other_interval(item: Finished, m: Measured, replicates: Floats, source: str) -> Iterator[str]:
-    low, high = interval(np.asarray(replicates, dtype=np.float64))
-    slack = ROUNDING * max(1.0, abs(low), abs(high))
-    if m.interval is None or abs(m.interval[0] - low) > slack or abs(m.interval[1] - high) > slack:
-        stated = "none" if m.interval is None else f"[{m.interval[0]:.6g}, {m.interval[1]:.6g}]"
-        yield (
-            f"{item.record.identity.cell}: the interval of {m.name} is {stated}, but {source} give "
-            f"[{low:.6g}, {high:.6g}]"
-        )
+        if len(found) < len(stated) / 2:
+            yield from (other_interval(*one, "its users' values") for one in found)
 
 
 def _pairs(submitted: Submission) -> Iterator[tuple[Finished, Cell]]:

@@ -22,11 +22,12 @@ from vestige.configs import Config
 from vestige.data.interactions import Interactions
 from vestige.data.request import HoldoutConfig, hold_out
 from vestige.datasets import Dataset
-from vestige.errors import InputError, StoreError, VestigeError
+from vestige.errors import InputError, StoreError, VestigeError, blamed
 from vestige.methods import Loads, Method
 from vestige.pipeline.board import Chosen, PluginTable, choose
 from vestige.pipeline.keys import content_digest
 from vestige.pipeline.store import cache_root
+from vestige.places import home
 from vestige.plugins import Plugins
 from vestige.recommenders.contract import Catalogue, Recommender, Scorer
 from vestige.specs import DatasetSpec, MethodSpec, RecommenderSpec
@@ -199,7 +200,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise InputError(
             f"{folder}: it holds no {MANIFEST}, so it was not written by `vestige train` or `vestige unlearn`."
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file}: cannot be read ({error}).") from None
     if not isinstance(values, dict):
         raise InputError(f"{file}: an object is needed, not {type(values).__name__}.")
@@ -215,14 +216,10 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
             where the command was started; a file that was to be read cannot be.
         StoreError: It cannot be written.
     """
-    folder = folder.expanduser().resolve()
+    folder = home(folder).resolve()
     if Path.cwd().is_relative_to(folder):
         raise InputError(f"{folder}: this is where you are, and it would be replaced; name a folder inside it.")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        if not overwrite:
-            raise InputError(f"{folder}: something lies there already; name another folder, or give --overwrite.")
-        if not (folder / MANIFEST).is_file():
-            raise InputError(f"{folder}: it was written by no step of Vestige (no {MANIFEST}); it is not overwritten.")
+    _may_be_written(folder, overwrite)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
@@ -245,17 +242,28 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     try:
-        if folder.exists():  # what was there goes only when all of the new one is in its place
+        _may_be_written(folder, overwrite)  # somebody may have put something there in the meantime
+        if overwrite and folder.exists():  # what was there goes only when all of the new one is in its place
             old = folder.with_name(f"{partial.name}.old")
             folder.rename(old)
             partial.rename(folder)
             shutil.rmtree(old, ignore_errors=True)
         else:
-            partial.rename(folder)
-    except OSError as error:
-        raise StoreError(
-            f"{folder}: cannot be put in its place ({error.strerror or error}); what was made lies in {partial}."
-        ) from error
+            partial.rename(folder)  # which the system refuses where a folder is not empty
+    except (OSError, InputError) as error:
+        why = (error.strerror or str(error)) if isinstance(error, OSError) else "something was put there meanwhile"
+        kept = folder.with_name(partial.name.strip(".").removesuffix(".partial"))  # no leftover that is swept away
+        with contextlib.suppress(OSError):
+            partial = partial.rename(kept)
+        raise StoreError(f"{folder}: cannot be put in its place ({why}); what was made lies in {partial}.") from error
+
+
+def _may_be_written(folder: Path, overwrite: bool) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not overwrite:
+            raise InputError(f"{folder}: something lies there already; name another folder, or give --overwrite.")
+        if not (folder / MANIFEST).is_file():
+            raise InputError(f"{folder}: it was written by no step of Vestige (no {MANIFEST}); it is not overwritten.")
 
 
 def _sweep(folder: Path) -> None:
@@ -309,12 +317,13 @@ def read_data(use: DataUse, plugins: Plugins, place: Path | None, where: str) ->
 
 def load_data(chosen: Chosen[DatasetSpec], holdout: HoldoutConfig) -> Source:
     """Reads a dataset that is on this machine, and holds out what no model may see."""
-    dataset: Dataset = chosen.spec.load()(chosen.config, cache_root() / "datasets" / chosen.spec.name)
-    if not dataset.is_local():
-        dataset.fingerprint()  # says what is wrong where fetching would not help
-        name = chosen.spec.name
-        raise InputError(f"dataset {name!r} is not on this machine yet; run: vestige data fetch {name}")
-    data = dataset.load()
+    name = chosen.spec.name
+    with blamed(f"the dataset {name!r}", but=(OSError,)):
+        dataset: Dataset = chosen.spec.load()(chosen.config, cache_root() / "datasets" / name)
+        if not dataset.is_local():
+            dataset.fingerprint()  # says what is wrong where fetching would not help
+            raise InputError(f"dataset {name!r} is not on this machine yet; run: vestige data fetch {name}")
+        data = dataset.load()
     return Source(data, hold_out(data, holdout))
 
 

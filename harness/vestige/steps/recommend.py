@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vestige.data.sequences import Sequences, sequences
+from vestige.data.sequences import IntArray, Sequences, sequences
 from vestige.data.textfiles import read_lines
-from vestige.errors import InputError
+from vestige.errors import InputError, blamed
 from vestige.plugins import Plugins
-from vestige.recommenders.contract import Catalogue
+from vestige.recommenders.contract import Catalogue, FloatArray
+from vestige.recommenders.scoring import CELLS
 from vestige.steps.manifest import MANIFEST, open_model, read_data, read_manifest
 from vestige.steps.running import Machine
 
@@ -59,16 +60,31 @@ def recommend(
     source = read_data(manifest.data, plugins, place, str(folder / MANIFEST))
     rows = _read_histories(histories, source.catalogue)
     device = (machine or Machine()).start()
-    scores = open_model(folder, source, plugins, device, base).score(rows.anonymous())
-    shown = scores.astype(np.float64)
+    model = open_model(folder, source, plugins, device, base)
+    step = max(1, min(len(rows), CELLS // len(source.catalogue)))
+    found = []
+    for first in range(0, len(rows), step):
+        some = rows.take(np.arange(first, min(first + step, len(rows))))
+        with blamed(f"the model in {folder}"):
+            scores = model.score(some.anonymous())
+        items, log_probs = best(scores, some, k)
+        found += [
+            Recommended(first + row + 1, rank + 1, source.catalogue.item_ids[item], float(log_probs[row, rank]))
+            for row in range(len(some))
+            for rank, item in enumerate(items[row].tolist())
+            if np.isfinite(log_probs[row, rank])
+        ]
+    return found
+
+
+def best(scores: FloatArray, rows: Sequences, k: int) -> tuple[IntArray, FloatArray]:
+    """The k items of each row [n, k] that it scores highest and whose history does not have them, and their scores
+    (−inf where there are fewer); equal ones by their place.
+    """
+    shown = scores.copy()
     shown[np.repeat(np.arange(len(rows)), rows.lengths), rows.items] = -np.inf
     order = np.argsort(-shown, axis=1, kind="stable")[:, :k]
-    return [
-        Recommended(row + 1, rank + 1, source.catalogue.item_ids[item], float(scores[row, item]))
-        for row in range(len(rows))
-        for rank, item in enumerate(order[row].tolist())
-        if np.isfinite(shown[row, item])
-    ]
+    return order, np.take_along_axis(shown, order, axis=1)
 
 
 def _read_histories(file: Path, catalogue: Catalogue) -> Sequences:

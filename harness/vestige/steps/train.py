@@ -11,10 +11,11 @@ from vestige import seeds
 from vestige.data.given import read_given
 from vestige.data.request import HoldoutConfig, Part, select
 from vestige.data.sequences import IntArray
-from vestige.errors import InputError
+from vestige.errors import InputError, blamed
 from vestige.pipeline.board import Chosen, PluginTable, choose
 from vestige.pipeline.keys import content_digest, key_of
 from vestige.pipeline.plan import describe
+from vestige.places import home
 from vestige.plugins import Plugins
 from vestige.progress import Progress, silent
 from vestige.recommenders.contract import Catalogue, Recommender, Unfinished, fit
@@ -86,7 +87,7 @@ def train(
     holdout = holdout or HoldoutConfig(rule="temporal")
     chosen_data = choose_dataset(plugins, dataset, place, dataset_settings or {})
     chosen = _choose_recommender(plugins, recommender, start, settings or {})
-    target = output.expanduser().resolve()
+    target = home(output).resolve()
     unfinished = Unfinished(
         target.with_name(f".{target.name}.unfinished"),
         key_of({"recommender": describe(chosen), "vestige": version()}),
@@ -101,9 +102,10 @@ def train(
             left.append(one)
             out[events] = True
         sequences = select(source.data, (source.part == Part.RETAINED) & ~out)
-        model = _begun(chosen, source.catalogue, device)
-        report, cost = timed(lambda: fit(model, sequences, seeds.derive(seed, "train"), progress, unfinished))
-        model.save(folder / MODEL)
+        with blamed(f"the recommender {chosen.spec.name!r}", but=(OSError,)):
+            model = _begun(chosen, source.catalogue, device)
+            report, cost = timed(lambda: fit(model, sequences, seeds.derive(seed, "train"), progress, unfinished))
+            model.save(folder / MODEL)
         module = getattr(model, "module", None)
         manifest = Manifest(
             made_by="train",
@@ -151,12 +153,12 @@ def choose_dataset(
     if name is None:
         if place is None:
             raise InputError("--dataset_path: say where the data lie, or name a dataset with --dataset.")
-        if not place.expanduser().exists():
+        if not home(place).exists():
             raise InputError(f"--dataset_path: {place} does not exist.")
-        name = "ml-1m" if place.expanduser().is_dir() else "interactions"
+        name = "ml-1m" if home(place).is_dir() else "interactions"
     values = dict(settings)
     if place is not None:
-        values[place_key(plugins.get(DatasetSpec, name, "--dataset"))] = str(place)
+        values[place_key(plugins.get(DatasetSpec, name, "--dataset"))] = str(home(place))
     return choose(plugins, DatasetSpec, PluginTable(name=name, **values), "--dataset")
 
 

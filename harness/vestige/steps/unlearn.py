@@ -16,12 +16,13 @@ from vestige.data.interchange import FORGET_FILE, RETAIN_FILE
 from vestige.data.request import Part, Split
 from vestige.data.samples import SamplesConfig, draw_samples
 from vestige.data.sequences import IntArray
-from vestige.errors import InputError
+from vestige.errors import InputError, blamed
 from vestige.methods import Budget, Method, Unlearned
 from vestige.pipeline.board import PluginTable, choose
 from vestige.pipeline.keys import content_digest
 from vestige.pipeline.samples import write_samples
 from vestige.pipeline.tasks import make_task
+from vestige.places import home
 from vestige.plugins import Plugins
 from vestige.progress import Progress, silent
 from vestige.recommenders.contract import Catalogue, Recommender
@@ -101,7 +102,7 @@ def unlearn(
     Raises:
         InputError: Something cannot be used; nothing is written then.
     """
-    own, its = (folder.expanduser().resolve() for folder in (output, base))
+    own, its = (home(folder).resolve() for folder in (output, base))
     if own.is_relative_to(its) or its.is_relative_to(own):
         raise InputError(f"{output}: the base lies there; it is needed as it is, so name a folder beside it.")
     machine, asked = machine or Machine(), asked or Asked()
@@ -112,7 +113,7 @@ def unlearn(
     with new_folder(output, overwrite) as folder:
         device = machine.start()
         source = read_data(manifest.data, plugins, place, str(base / MANIFEST))
-        left = _what_to_forget(source, asked, seed, folder)
+        left = _what_to_forget(source, asked, seed, folder, excluded_events(source, manifest, base))
         split = split_of(source, manifest, base, left, folder)
         recommender = open_recommender(base, source, plugins, device)
         task = make_task(
@@ -137,10 +138,11 @@ def unlearn(
             raise InputError(
                 f"{asked.retain or left.file}: nobody is left who retains anything, so there is nothing to learn from."
             )
-        runs: Method = chosen.spec.load()(chosen.config)
-        result: Unlearned
-        result, cost = timed(lambda: runs.unlearn(task))
-        result.model.save(folder / MODEL)
+        with blamed(f"the method {chosen.spec.name!r}", but=(OSError,)):
+            runs: Method = chosen.spec.load()(chosen.config)
+            result: Unlearned
+            result, cost = timed(lambda: runs.unlearn(task))
+            result.model.save(folder / MODEL)
         _in_order(folder / MODEL)
         made = Manifest(
             made_by="unlearn",
@@ -181,7 +183,7 @@ def split_of(source: Source, base: Manifest, base_folder: Path, left: Left, fold
     Raises:
         InputError: Something of F was never trained on.
     """
-    forget = read_given(source.data, source.part, folder / left.file, left.drop).events
+    forget = _named_then(source, left, folder)
     never = excluded_events(source, base, base_folder)
     both = np.intersect1d(forget, never)
     if len(both):
@@ -194,14 +196,31 @@ def split_of(source: Source, base: Manifest, base_folder: Path, left: Left, fold
 
 def excluded_events(source: Source, manifest: Manifest, folder: Path) -> IntArray:
     """int64 [n], ascending: what `train --exclude` left out."""
-    found = [read_given(source.data, source.part, folder / one.file, one.drop).events for one in manifest.excluded]
+    found = [_named_then(source, one, folder) for one in manifest.excluded]
     return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *found]))
 
 
-def _what_to_forget(source: Source, asked: Asked, seed: int, folder: Path) -> Left:
-    """The list, of which a copy is written into the folder."""
+def _named_then(source: Source, left: Left, folder: Path) -> IntArray:
+    """What a list names that a step keeps in its folder.
+
+    Raises:
+        InputError: It names more or less than when it was written.
+    """
+    events = read_given(source.data, source.part, folder / left.file, left.drop).events
+    if len(events) != left.interactions:
+        raise InputError(
+            f"{folder / left.file}: it comes to {len(events)} interactions, but when the model was made it came to "
+            f"{left.interactions}; put back the list that was written then."
+        )
+    return events
+
+
+def _what_to_forget(source: Source, asked: Asked, seed: int, folder: Path, never: IntArray) -> Left:
+    """The list, of which a copy is written into the folder; nothing is drawn of what was `never` trained on."""
     if asked.file is None:
-        write_samples(draw_samples(source.data, source.part, asked.draw, seed), folder)
+        part = source.part.copy()
+        part[never] = Part.UNSEEN
+        write_samples(draw_samples(source.data, part, asked.draw, seed), folder)
         given = read_given(source.data, source.part, folder / FORGET_FILE, drop=False)
         return Left(file=FORGET_FILE, drop=False, kind=given.kind, interactions=len(given.events))
     given = read_given(source.data, source.part, asked.file, asked.drop)

@@ -1,12 +1,15 @@
 """Puts the page together."""
 
 import json
+import re
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from vestige.errors import MissingExtra
 from vestige.pipeline.store import write_atomically
+from vestige.results.cells import unmarked
 from vestige.results.page import charts, data, extra
 from vestige.results.pooling import Results
 from vestige.results.summary import facts, verdict_lines
@@ -28,14 +31,31 @@ class Shown:
     is_best: bool
 
 
-def write_page(results: Results, folder: Path) -> Path:
+def render_page(results: Results, folder: Path) -> Path:
+    """`write_page`; where that cannot be, no page of other results is left beside the tables.
+
+    Raises:
+        MissingExtra: The extra `html` is not installed.
+    """
+    try:
+        return write_page(results, folder)
+    except MissingExtra:
+        (folder / PAGE).unlink(missing_ok=True)
+        raise
+
+
+def write_page(results: Results, folder: Path, place: Path | None = None) -> Path:
     """`leaderboard.html`, one file that needs no network.
+
+    Args:
+        results: Those in `folder`.
+        place: Where the page is to lie; `folder` unless given.
 
     Raises:
         MissingExtra: The extra `html` is not installed.
     """
     extra.require()
-    path = folder / PAGE
+    path = (place or folder) / PAGE
     write_atomically(path, page(results, folder).encode())
     return path
 
@@ -60,8 +80,8 @@ def page(results: Results, folder: Path) -> str:
     module, style = extra.data_tables()
     text: str = _template("page.html").render(
         title=results.about["title"],
-        facts=facts(results),
-        verdicts=[_unmarked(line) for line in verdict_lines(results)],
+        facts=unmarked(facts(results)),
+        verdicts=[unmarked(line) for line in verdict_lines(results)],
         warnings=warnings(results),
         groups=data.groups(results),
         columns=shown,
@@ -96,8 +116,8 @@ def write_index(boards: list[tuple[str, Results]], path: Path) -> Path:
         {
             "link": link,
             "title": results.about["title"],
-            "facts": facts(results),
-            "verdicts": [_unmarked(line) for line in verdict_lines(results)],
+            "facts": unmarked(facts(results)),
+            "verdicts": [unmarked(line) for line in verdict_lines(results)],
         }
         for link, results in boards
     ]
@@ -128,14 +148,10 @@ def _row(row: data.Row) -> dict[str, Any]:
 
 def _shown(section: Under) -> Under:
     """The section without the marks of Markdown."""
-    rows = tuple(tuple(text.strip("*") for text in row) for row in section.rows)
-    paragraphs, points = (tuple(map(_unmarked, lines)) for lines in (section.paragraphs, section.points))
+    # The first and last mark of a row in italics are no part of its name.
+    rows = tuple(tuple(unmarked(re.sub(r"^\*(.*)\*$", r"\1", text)) for text in row) for row in section.rows)
+    paragraphs, points = (tuple(map(unmarked, lines)) for lines in (section.paragraphs, section.points))
     return replace(section, rows=rows, paragraphs=paragraphs, points=points)
-
-
-def _unmarked(line: str) -> str:
-    """A line of Markdown without its marks."""
-    return line.replace("**", "").replace("`", "")
 
 
 def _safe(text: str) -> str:

@@ -40,6 +40,10 @@ MANY = 8
 """With more rows than this, numbers in a grid are read better than marks side by side."""
 
 
+SHOWN = "datum.value > 0 && datum.value < 0.005 ? '<0.01' : format(datum.value, '.2~f')"
+"""The number in a grid: what is small is not nothing."""
+
+
 def plain(results: Results, label: str) -> str:
     """The row's name as plots show it."""
     return named(results, label)
@@ -235,7 +239,7 @@ def cost(results: Results, width: int | str = 640) -> Spec | None:
     for label in methods(results):
         for name, title in COSTS.items():
             pooled = results.pooled(label, name)
-            if pooled is not None and pooled.value:
+            if pooled is not None and pooled.value is not None:
                 rows.append({"row": plain(results, label), "cost": title, "value": pooled.value, "retraining": 1})
     if not rows:
         return None
@@ -245,6 +249,7 @@ def cost(results: Results, width: int | str = 640) -> Spec | None:
         order = [title for title in COSTS.values() if any(row["cost"] == title for row in rows)]
         spec = _grid(rows, names, ("cost", order), scale, "datum.value < 0.05 || datum.value > 20", width)
         return spec | {"description": "Cost as a multiple of retraining's, a column a kind of cost, a line a row."}
+    rows = [row for row in rows if row["value"] > 0]  # a logarithm has no place for what is free
     return {
         "$schema": SCHEMA,
         "description": "Cost of every method as a multiple of retraining's.",
@@ -295,11 +300,12 @@ def _grid(
         "width": width,
         "height": 22 * len(names),
         "data": {"values": rows},
+        "transform": [{"calculate": SHOWN, "as": "shown"}],
         "encoding": {"x": x, "y": y, "tooltip": tooltip},
         "layer": [
             {"mark": "rect", "encoding": {"color": value | {"scale": scale, "legend": None}}},
             {"mark": {"type": "text", "aria": False, "fontSize": 11},
-             "encoding": {"text": value | {"format": ".2~f"},
+             "encoding": {"text": {"field": "shown", "type": "nominal"},
                           "color": {"condition": {"test": dark, "value": "white"}, "value": "black"}}},
         ],
     }  # fmt: skip

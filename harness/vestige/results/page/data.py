@@ -15,7 +15,7 @@ from vestige.results.page.explain import explain
 from vestige.results.pooling import Results
 from vestige.results.records import Finished
 from vestige.results.sections import Section, k_of, sections
-from vestige.results.verdicts import ALPHA, against_best, against_gold, powerless
+from vestige.results.verdicts import ALPHA, about_few, against_best, against_gold, powerless
 
 QUANTILES = 100
 """Steps of a cumulative distribution."""
@@ -28,12 +28,14 @@ class Column:
     Attributes:
         name: `metric/view`.
         group: The number of its section.
+        part: Whether it is a part of its section's `whole`.
         better: What is better, in words.
     """
 
     name: str
     title: str
     group: int
+    part: bool
     better: str
     meaning: str
 
@@ -87,16 +89,19 @@ def columns(results: Results) -> list[Column]:
             found = [p for label in results.labels if (p := results.pooled(label, name)) is not None]
             if found:
                 better = BETTER.get(found[0].better, f"nearer to {found[0].better} is better")
-                out.append(Column(name, title, number, better, explain(name)))
+                part = section.whole not in ("", name)
+                out.append(Column(name, title, number, part, better, explain(name)))
     return out
 
 
 def uncompared(results: Results, shown: list[Column]) -> list[str]:
     """Titles of the columns whose rows have intervals and yet cannot be compared: accepted results do not keep what
-    that would take.
+    that would take. Where there is no gold, or too few are asked about, no result keeps it, and none is named.
     """
     out = []
-    for column in shown:
+    for column in shown if results.label_of("retrain") else ():
+        if column.part or about_few(results, column.name):
+            continue
         labels = [label for label in results.competing if not powerless(results, column.name, label)]
         found = [results.pooled(label, column.name) for label in labels]
         if sum(p is not None and p.interval is not None for p in found) > 1 and not against_gold(results, column.name):
@@ -105,17 +110,22 @@ def uncompared(results: Results, shown: list[Column]) -> list[str]:
 
 
 def rows(results: Results, shown: list[Column]) -> list[Row]:
-    """All rows, those that compete with nobody last."""
+    """All rows, those that compete with nobody last.
+
+    What a score is made of is shown of the seeds that have one, so no comparison over all seeds stands beside it.
+    """
     base, gold = results.label_of("do_nothing"), results.label_of("retrain")
     marks = {name: _marks(results, name) for name in dict.fromkeys(column.name for column in shown)}
     out = []
+    used = list(_used(results))
     for label in (*results.competing, *results.controls):
         cells = []
         for column in shown:
-            pooled = results.pooled(label, column.name)
+            of = used[column.group].seeds(results, label, column.name)
+            pooled = results.pooled(label, column.name, of)
             order = pooled.value if pooled is not None else None
-            gold_mark, best_mark, best = marks[column.name].get(label, ("", "", False))
-            cells.append(Cell(cell(results, label, column.name), order, gold_mark, best_mark, best))
+            mark = ("", "", False) if column.part else marks[column.name].get(label, ("", "", False))
+            cells.append(Cell(cell(results, label, column.name, of), order, *mark))
         role = {base: "base", gold: "gold"}.get(label, "")
         out.append(Row(label, role, results.is_control(label), tuple(cells)))
     return out

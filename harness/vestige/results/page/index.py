@@ -1,8 +1,10 @@
 """The list of boards."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 from vestige.errors import InputError
+from vestige.results.collect import settled
 from vestige.results.page.build import PAGE, write_index, write_page
 from vestige.results.pooling import Results
 from vestige.results.render import read_results
@@ -29,12 +31,10 @@ def index(folder: Path) -> list[Path]:
         source = next((s for s in (place, place / "accepted") if (s / "records").is_dir()), None)
         if source is None:
             continue
-        results = read_results(source) if source == place else read_restored(source)
-        made = write_page(results, source)
-        if source != place:
-            made = made.replace(place / PAGE)
-        written.append(made)
-        boards.append((f"{place.name}/{PAGE}", results))
+        with settled(source):
+            results = read_results(source) if source == place else read_restored(source)
+            written.append(write_page(results, source, place))
+        boards.append((f"{quote(place.name)}/{PAGE}", results))
     if not boards:
         raise InputError(f"{folder}: there is no folder with results in it; run a board first: vestige run BOARD.")
     return [*written, write_index(boards, folder / INDEX)]

@@ -19,9 +19,15 @@ wantsDark.addEventListener("change", paint);
 
 // -- the table ----------------------------------------------------------------------------------------------------------
 const table = byId("table");
+// What has no value stands last, whichever way a column is sorted.
+const last = (a, b) => (a === null || b === null ? (a === null) - (b === null) : null);
+DataTable.type("value", {
+  className: "dt-type-numeric",
+  order: { pre: (text) => (text === "" ? null : Number(text)), asc: (a, b) => last(a, b) ?? a - b, desc: (a, b) => last(a, b) ?? b - a },
+});
 const board = new DataTable(table, {
   paging: false, info: false, searching: true, autoWidth: false, order: [], layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: null },
-  columnDefs: [{ targets: "_all", type: "num", className: "", orderSequence: ["desc", "asc", ""] }, { targets: 0, type: "string", orderSequence: ["asc", "desc"] }],
+  columnDefs: [{ targets: "_all", type: "value", className: "", orderSequence: ["desc", "asc", ""] }, { targets: 0, type: "string", orderSequence: ["asc", "desc"] }],
 });
 const competes = (row) => row.classList.contains("competes");
 function apart() {
