@@ -482,6 +482,14 @@ def test_an_edited_value_is_not_accepted(finished: tuple[Path, Path, Path], tmp_
         done = vestige("accept", place, "--out", copy, cache=cache, cwd=tmp_path)
         assert done.returncode == 2 and message in done.stderr, done.stderr
         assert not (place / "accepted").exists()
+    # An interval that is not that of the replicates, as where a run was ended after the records and before these.
+    record = json.loads((out / "records" / "finetune-s0.json").read_bytes())
+    row = next(m for m in record["outcome"]["measurements"] if (m["metric"], m["view"]) == ("hit@10", "retain"))
+    row["interval"] = [row["interval"][0] - 0.1, row["interval"][1]]
+    file.write_text(json.dumps(record))
+    done = vestige("accept", place, "--out", copy, cache=cache, cwd=tmp_path)
+    assert done.returncode == 2 and "the interval of hit@10/retain is" in done.stderr, done.stderr
+    assert "but bootstrap.parquet give" in done.stderr and not (place / "accepted").exists()
     for end in (".json", ".run.json"):
         shutil.copy(out / "records" / f"finetune-s0{end}", copy / "records")
         (copy / "records" / f"control-s0{end}").unlink()
@@ -545,7 +553,7 @@ def test_places_are_looked_at_before_any_work(board: Path, tmp_path: Path) -> No
         (("run", board, "--out", "~nobody-of-this-name/x"), "there is no such home folder"),
         (("tune", board, "--method", "finetune", "--out=~nobody-of-this-name/x"), "there is no such home folder"),
         (("evaluate", "--output", "."), "this is a folder; name the file"),
-        (("plan", "x" * 300), "a name is longer than the system allows"),
+        (("verify", "x" * 300), "a name is longer than the system allows"),
     ):
         done = vestige(*words, cache=tmp_path / "cache", cwd=tmp_path)
         assert done.returncode == 2 and message in done.stderr, (words, done.stderr)

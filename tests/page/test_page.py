@@ -1,6 +1,7 @@
 """The page in a browser: it sorts, filters, switches, opens records, draws, and asks nobody for anything."""
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -109,6 +110,13 @@ def numbers(page: Page, column: int) -> list[float]:
     return [float(cell.get_attribute("data-order") or "nan") for cell in cells]
 
 
+def ordered(values: list[float], sign: int) -> bool:
+    """Whether they ascend (sign 1) or descend, and what is none stands last; with some of both."""
+    known = [value for value in values if not math.isnan(value)]
+    last = all(math.isnan(value) for value in values[len(known) :])
+    return 1 < len(known) < len(values) and last and known == sorted(known, reverse=sign < 0)
+
+
 def rows_of_the_board() -> tuple[int, int]:
     """How many rows the accepted table has, and how many of them are not set apart in italics."""
     text = (ROOT / "leaderboards" / "ml-100k" / "leaderboard.md").read_text()
@@ -137,6 +145,13 @@ def test_it_sorts_by_any_column_and_controls_stay_apart(opened: Page) -> None:
     opened.keyboard.press("Enter")
     eventually(opened, lambda: numbers(opened, 1) == sorted(numbers(opened, 1)))
     assert head.get_attribute("aria-sort") == "ascending"
+    # Most rows have no router: they stand last, whichever way its column is sorted.
+    opened.get_by_role("radio", name="All").check()
+    heads = [head.inner_text().strip() for head in opened.locator("#table thead th").all()]
+    router = heads.index("AUC router")
+    for way in (1, -1):
+        opened.locator("#table thead th").nth(router).click()
+        eventually(opened, lambda way=way: ordered(numbers(opened, router), -way))
     kinds = [row.get_attribute("class") or "" for row in opened.locator("#table tbody tr").all()]
     first = next(i for i, kind in enumerate(kinds) if "control" in kind.split())
     assert all("control" in kind.split() for kind in kinds[first:]) and "first-control" in kinds[first]
