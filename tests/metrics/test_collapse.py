@@ -1,6 +1,7 @@
 """Coverage, Gini and popularity of lists that are known."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from vestige.data.request import HoldoutConfig, Part, RequestConfig, draw
 from vestige.data.sequences import sequences
 from vestige.data.views import Queries, Views
 from vestige.measuring.contract import Context
-from vestige_metrics.collapse import Collapse, coverage, gini, lists
+from vestige.pipeline.own import combined
+from vestige_metrics.collapse import Collapse, coverage, gini, lists, recommended
 from vestige_metrics.configs import NoSettings
 
 
@@ -129,3 +131,27 @@ def test_gold_against_itself_is_nothing() -> None:
     for name in ("coverage", "gini", "popularity"):
         assert found[f"{name}@10:vs_gold/retain"].value == 0
     assert found["popularity@10:vs_gold/retain"].interval == (0.0, 0.0)
+
+
+def test_a_methods_own_gold_is_compared_with_the_boards() -> None:
+    """Its row is called as the role is, and answers otherwise."""
+    ctx = judged(np.arange(200).reshape(20, 10) % 40, 40)
+    gold = ctx.roles["gold"]
+    assert gold.name == "gold" and ctx.subject.scores is not gold.scores
+    for first in (False, True):  # whichever of the two is looked at before the other
+        row = replace(ctx, subject=replace(ctx.subject, name="gold"), memo={})
+        if first:
+            recommended(row, row.roles["gold"])
+        found, right = measure(row), measure(replace(ctx, memo={}))
+        for name in ("coverage", "gini", "popularity"):
+            value = found[f"{name}@10:vs_gold/retain"].value
+            assert value == right[f"{name}@10:vs_gold/retain"].value != 0, name
+
+
+def test_below_what_is_kept_the_model_that_has_the_scores_is_asked() -> None:
+    """A role of a method's own is the board's on `retain`, so the board's names what its kept lists do not hold."""
+    ctx = judged(np.arange(200).reshape(20, 10) % 40, 40)
+    own, board = (replace(ctx.roles["gold"], load=partial(str, name)) for name in ("own", "board"))
+    both = combined(own, board)
+    assert both.scorer("retain") == "board" and both.scorer("forget") == "own" == both.load()
+    assert own.scorer("retain") == "own"

@@ -75,6 +75,8 @@ def test_a_role_is_the_methods_where_training_is_asked_about_and_the_boards_else
     cost = replace(of_board.cost, seconds=7.0)
     found = combined(own, replace(of_board, cost=cost))
     assert found.name == "gold" and found.cost == cost and found.load is own.load and found.attempts is own.attempts
+    assert found.elsewhere.keys() == found.scores.keys() - {"forget", "unseen_train"}
+    assert all(load is of_board.load for load in found.elsewhere.values())
     for view in context.views.queries:
         source = own if view in ("forget", "unseen_train") else of_board
         assert found.scores[view] is source.scores[view], view

@@ -114,6 +114,7 @@ class Subject:
         threshold: Of its router, or None where it has none.
         load: Loads the model itself, for whoever needs more than its scores.
         attempts: What the attacks brought back of it; empty where none was run.
+        elsewhere: By view, what loads the model that has the scores of that view, where it is another one.
     """
 
     name: str
@@ -122,6 +123,11 @@ class Subject:
     threshold: float | None
     load: Callable[[], Scorer]
     attempts: Attempts = field(default_factory=Attempts)
+    elsewhere: Mapping[str, Callable[[], Scorer]] = field(default_factory=dict)
+
+    def scorer(self, view: str) -> Scorer:
+        """The model that has the scores of a view, loaded."""
+        return self.elsewhere.get(view, self.load)()
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ def paired(own: Mapping[str, Described], board: Mapping[str, Described]) -> dict
 def combined(own: Subject, board: Subject) -> Subject:
     """A role as metrics see it: the method's own on `OWN_VIEWS` and under attack, the board's elsewhere and in cost."""
     scores = {view: (own if view in OWN_VIEWS else board).scores[view] for view in board.scores}
-    return replace(own, scores=scores, cost=board.cost)
+    elsewhere = {view: board.load for view in board.scores if view not in OWN_VIEWS}
+    return replace(own, scores=scores, cost=board.cost, elsewhere=elsewhere)
 
 
 def row_label(label: str, role: str) -> str:

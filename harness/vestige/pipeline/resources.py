@@ -4,6 +4,9 @@ import resource
 import sys
 from pathlib import Path
 
+NO_MEMORY = ("can't allocate memory", "std::bad_alloc", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""How torch and what it stands on say so in an error of no type of its own."""
+
 
 def reset_peak() -> None:
     """Starts the measurement of the peak anew: what a process did before is not the job's."""
@@ -17,7 +20,8 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether an exception, or what it was raised from, says that memory ran out; torch says it in several ways."""
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     cause = error.__cause__
-    return named or "can't allocate memory" in str(error) or (cause is not None and out_of_memory(cause))
+    told = any(words in str(error) for words in NO_MEMORY)
+    return named or told or (cause is not None and out_of_memory(cause))
 
 
 def peak_bytes() -> int:

@@ -192,7 +192,8 @@ class Store:
         """Removes what makers left unfinished that nobody works on, or has since `before` (seconds since the epoch)."""
         for folder in (self.root / UNFINISHED).glob("*"):
             lock = filelock.FileLock(self.root / "locks" / f"{folder.name}.lock")
-            with contextlib.suppress(filelock.Timeout), lock.acquire(timeout=0):
+            # Its maker may have ended, and removed it, since it was listed.
+            with contextlib.suppress(filelock.Timeout, FileNotFoundError), lock.acquire(timeout=0):
                 if folder.stat().st_mtime < before:
                     shutil.rmtree(folder, ignore_errors=True)
 

@@ -108,6 +108,9 @@ def _run_in_child(bench: Any, job: dict[str, Any], threads: int, answer: Answer)
         code = 1
         try:
             threading.Thread(target=_end_with, args=(worker,), daemon=True).start()
+            os.dup2(
+                os.open(os.devnull, os.O_RDONLY), 0
+            )  # there the worker is told its jobs, of which none is for a plugin
             _run(bench, job, threads, answer)
             code = ANSWERED
         except BaseException:  # whatever it was, the worker tells it by the exit code

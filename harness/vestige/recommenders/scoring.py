@@ -1,6 +1,7 @@
 """Asks a recommender every query once and keeps, per query, what all metrics need."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from numbers import Real
 from pathlib import Path
@@ -61,8 +62,17 @@ class Scores:
         return Scores(**{f.name: _rows(getattr(self, f.name), rows) for f in fields(self)})
 
 
-def score_queries(model: Scorer, queries: Queries, n_items: int, progress: Progress = silent) -> Scores:
+def score_queries(
+    model: Scorer,
+    queries: Queries,
+    n_items: int,
+    progress: Progress = silent,
+    score: Callable[[Sequences], FloatArray] | None = None,
+) -> Scores:
     """Scores all queries in batches of at most `CELLS` scores; the model is not told whose they are.
+
+    Args:
+        score: Called instead of the model's own, as by who measures how long that takes.
 
     Raises:
         ScoreError: A score is not finite, the shape is not [queries, items], the probabilities of a row do not sum to
@@ -74,7 +84,7 @@ def score_queries(model: Scorer, queries: Queries, n_items: int, progress: Progr
     for start in range(0, len(queries), step):
         rows = np.arange(start, min(start + step, len(queries)))
         histories = queries.histories.take(rows).anonymous()
-        scores = model.score(histories)
+        scores = (score or model.score)(histories)
         piece = summarise(scores, histories.items, histories.lengths, queries.targets[rows], n_items)
         if router is not None:
             piece["router"] = _routed(router.probability(histories), len(rows))
