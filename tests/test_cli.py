@@ -241,7 +241,10 @@ from vestige.methods import Unlearned
 
 class Copies:
     def __init__(self, config): pass
-    def unlearn(self, task): return Unlearned(task.recommender)
+    def unlearn(self, task):
+        assert not os.read(0, 1)  # where the worker's next job could be read
+        share = np.float32(0.5)  # as torch's .numpy() has them
+        return Unlearned(task.recommender, trainable_parameters=np.int64(3), notes={"share": share})
 
 class Raises(Copies):
     def unlearn(self, task): raise ValueError("a plugin's own trouble")
@@ -340,6 +343,8 @@ def test_a_broken_method_costs_its_row_and_never_the_board(tmp_path: Path, finis
     for label in ("raises", "returns_nan"):
         trace = json.loads((tmp_path / "out" / "records" / f"{label.replace('_', '-')}-s0.run.json").read_text())
         assert "Traceback" in trace["traceback"]
+    told = json.loads((tmp_path / "out" / "records" / "copies-s0.json").read_text())["outcome"]["notes"]
+    assert told["method"]["share"] == 0.5
     value = pd.read_csv(tmp_path / "out" / "results.csv").set_index(["label", "metric", "view"]).value
     assert value["copies", "hit@10", "forget"] == value["do_nothing", "hit@10", "forget"]
     # An edit of one method runs it again, and nothing else; a remark in its source is none.

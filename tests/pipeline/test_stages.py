@@ -116,6 +116,12 @@ def test_memory_that_ran_out_is_seen_through_a_sentence_about_it() -> None:
     told = VestigeError("the metric 'large' raised MemoryError: ")
     told.__cause__ = MemoryError()
     assert out_of_memory(told) and not out_of_memory(VestigeError("the metric 'large' raised KeyError: 1"))
+    for words in (
+        "std::bad_alloc",
+        "CUDA error: out of memory",
+        "CUBLAS_STATUS_ALLOC_FAILED in a call",
+    ):
+        assert out_of_memory(RuntimeError(words)), words
 
 
 @pytest.mark.parametrize(("better", "right"), [("higher", True), ("0.5", True), ("max", False), ("", False)])

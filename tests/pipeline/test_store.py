@@ -1,9 +1,11 @@
 """The store: nothing half made is seen, nothing damaged is used, nothing is made twice."""
 
 import os
+import shutil
 import threading
 from pathlib import Path
 
+import filelock
 import pytest
 from safetensors import SafetensorError
 
@@ -200,3 +202,22 @@ def test_what_nobody_went_on_with_is_given_up(tmp_path: Path) -> None:
     with Store(tmp_path).lock("train", "busy"):
         store.give_up(before=200)
     assert not old.exists() and new.exists() and busy.exists()
+
+
+def test_what_ends_while_leftovers_are_looked_through_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its maker removes the folder and lets the lock go, between the listing and the look."""
+    store = Store(tmp_path)
+    gone, old = (left_unfinished(store, key) for key in ("gone", "old"))
+    for folder in (gone, old):
+        os.utime(folder, (100, 100))
+    acquire = filelock.FileLock.acquire
+
+    def ended(self: filelock.FileLock, *words: object, **more: object) -> object:
+        shutil.rmtree(gone, ignore_errors=True)
+        return acquire(self, *words, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", ended)
+    store.give_up(before=200)
+    assert not gone.exists() and not old.exists()
