@@ -97,8 +97,8 @@ def gini(counts: IntArray) -> float:
 def recommended(context: Context, model: Subject) -> Lists:
     """What a model recommends to the users of `retain`, a row each, in the order of the view."""
     # The row that shows a method's own gold is called as the role is, and the role answers otherwise on `retain`.
-    of = "the row" if model is context.subject else model.name
-    return context.once(("recommended", of), lambda: _recommended(context, model))
+    own = model is context.subject
+    return context.once(("recommended", model.name, own), lambda: _recommended(context, model))
 
 
 def _recommended(context: Context, model: Subject) -> Lists:

@@ -266,10 +266,9 @@ def check_writable(file: Path) -> None:
     """
     if not file.name or file.is_dir():
         raise StoreError(f"{file}: cannot be written (this is a folder; a file is needed).")
-    with _guarded(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=file.parent):
-            pass
+    above = next(folder for folder in file.absolute().parents if folder.exists())
+    with _guarded(file), tempfile.TemporaryFile(dir=above):
+        pass
 
 
 @contextlib.contextmanager
