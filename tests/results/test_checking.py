@@ -274,7 +274,7 @@ def test_both_ways_round_differences_are_as_sure(folder: Path) -> None:
     one, other = (next(c for c in way if c.rows[0] == "finetune" and c.name == "hit@10/retain").shift for way in ways)
     assert one.mean == pytest.approx(-0.01) == -other.mean
     assert one.interval == pytest.approx((-other.interval[1], -other.interval[0]))
-    assert one.interval[1] - one.interval[0] > 0.01
+    assert one.interval[1] - one.interval[0] > 0.002, "users alone would tell as much: each moved by the same"
 
 
 def test_the_same_retrainings_on_both_sides_tell_no_more_than_on_one(folder: Path) -> None:
