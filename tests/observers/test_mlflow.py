@@ -12,7 +12,8 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from tests.conftest import TINY, vestige
-from vestige.observers.mlflow import flat, safe
+from vestige.configs import Config
+from vestige.observers.mlflow import MlflowObserver, flat, safe
 
 TAKEN = re.compile(r"[A-Za-z0-9_\-. /]*")
 
@@ -119,3 +120,19 @@ def test_any_name_becomes_one_that_mlflow_takes(metric: str, view: str) -> None:
 def test_settings_are_flat() -> None:
     values = {"seeds": [0, 1], "method": [{"name": "a"}, {"name": "b"}], "limits": {"seconds": None}}
     assert dict(flat(values)) == {"seeds": [0, 1], "method.0.name": "a", "method.1.name": "b"}
+
+
+def test_where_logging_fails_what_was_begun_is_said_to_have_failed(store: MlflowClient) -> None:
+    """A run that nobody ends is shown as running for ever."""
+    observer = MlflowObserver(Config())
+    observer.vestige_board_started("tiny", {})
+    record = {
+        "identity": {"label": "x", "method": None, "row": "control", "seed": 0, "dataset": {"name": "d"},
+                     "recommender": {"name": "r"}},
+        "keys": {}, "outcome": {"status": "ok", "measurements": [{"metric": "a", "view": "", "value": "no number"}]},
+    }  # fmt: skip
+    with pytest.raises(ValueError):
+        observer.vestige_cell_finished("tiny", "x-s0", record, {"cost": []})
+    observer.vestige_board_finished(None)  # silent from here on
+    (parent,), (cell,) = runs(store)
+    assert parent.info.status == cell.info.status == "FAILED"

@@ -417,9 +417,20 @@ def test_a_list_that_was_edited_since_is_refused(made: Path, run: Run) -> None:
     """It says who is asked about: with another list, other people would be judged in silence."""
     shutil.copytree(made / "dual", made / "edited")
     file = made / "edited" / "forget_samples_subset.json"
-    file.write_text(json.dumps(json.loads(file.read_text())[:3]))
+    whole = json.loads(file.read_text())
     words = ["--original_model", "base", "--unlearned_model", "edited", "--threads", "1"]
-    refused(run("evaluate", *words), "edited/forget_samples_subset.json", "put back the list that was written then")
+    # Fewer people, or as many others of the same users' items.
+    others = [{**one, "suppression_targets": one["seq_items"][-len(one["suppression_targets"]) :]} for one in whole]
+    for edit in (whole[:3], others):
+        file.write_text(json.dumps(edit))
+        refused(run("evaluate", *words), "edited/forget_samples_subset.json", "it is another list than when the model")
+    # A folder of before lists had a checksum: at least as many must be named.
+    manifest = made / "edited" / "vestige.json"
+    said = json.loads(manifest.read_text())
+    del said["forgotten"]["sha256"]
+    manifest.write_text(json.dumps(said))
+    file.write_text(json.dumps(whole[:3]))
+    refused(run("evaluate", *words), "put back the list of then")
 
 
 def test_users_of_whom_all_is_held_out_are_not_forgotten(made: Path, run: Run) -> None:

@@ -37,7 +37,9 @@ UNLESS_SET = {
 
 
 class MlflowObserver:
-    """See the module; after the first failure it is silent, so that a server that is gone costs one wait."""
+    """See the module; after the first failure it is silent: a server that is gone costs one wait, and one for each run
+    that was begun there.
+    """
 
     def __init__(self, config: Config) -> None:
         for name, value in UNLESS_SET.items():  # before the import, which reads them

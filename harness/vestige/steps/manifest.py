@@ -19,6 +19,7 @@ import pydantic
 
 from vestige import configs
 from vestige.configs import Config
+from vestige.data.given import Given
 from vestige.data.interactions import Interactions
 from vestige.data.request import HoldoutConfig, hold_out
 from vestige.datasets import Dataset
@@ -82,6 +83,7 @@ class Left(Config):
         kind: `users` or `interactions`.
         interactions: How many training interactions it comes to.
         notes: What it named, where something of that was left out.
+        sha256: Of the copy; None in folders that were written before it was kept.
     """
 
     file: str
@@ -89,6 +91,13 @@ class Left(Config):
     kind: Literal["users", "interactions"]
     interactions: int
     notes: Mapping[str, str | int | float] = {}
+    sha256: str | None = None
+
+
+def left_of(folder: Path, name: str, drop: bool, found: Given) -> Left:
+    """What the copy of a list in `folder` comes to."""
+    count, digest = len(found.events), content_digest(folder / name)
+    return Left(file=name, drop=drop, kind=found.kind, interactions=count, notes=found.notes, sha256=digest)
 
 
 class BaseUse(Config):

@@ -27,6 +27,7 @@ from vestige.steps.manifest import (
     Manifest,
     PluginUse,
     Source,
+    left_of,
     load_data,
     new_folder,
     place_key,
@@ -186,8 +187,7 @@ def _choose_recommender(
 def _excluded(source: Source, file: Path, drop: bool, copy: str, folder: Path) -> tuple[Left, IntArray]:
     found = read_given(source.data, source.part, file, drop)
     shutil.copyfile(file, folder / copy)
-    left = Left(file=copy, drop=drop, kind=found.kind, interactions=len(found.events), notes=found.notes)
-    return left, found.events
+    return left_of(folder, copy, drop, found), found.events
 
 
 def _absolute(chosen: Chosen[DatasetSpec]) -> Chosen[DatasetSpec]:

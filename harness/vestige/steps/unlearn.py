@@ -35,6 +35,7 @@ from vestige.steps.manifest import (
     Manifest,
     PluginUse,
     Source,
+    left_of,
     new_folder,
     open_recommender,
     read_data,
@@ -204,13 +205,15 @@ def _named_then(source: Source, left: Left, folder: Path) -> IntArray:
     """What a list names that a step keeps in its folder.
 
     Raises:
-        InputError: It names more or less than when it was written.
+        InputError: It is not the one that was written.
     """
+    if left.sha256 is not None and content_digest(folder / left.file) != left.sha256:
+        raise InputError(f"{folder / left.file}: it is another list than when the model was made; put back that one.")
     events = read_given(source.data, source.part, folder / left.file, left.drop).events
     if len(events) != left.interactions:
         raise InputError(
             f"{folder / left.file}: it comes to {len(events)} interactions, but when the model was made it came to "
-            f"{left.interactions}; put back the list that was written then."
+            f"{left.interactions}; put back the list of then."
         )
     return events
 
@@ -222,11 +225,11 @@ def _what_to_forget(source: Source, asked: Asked, seed: int, folder: Path, never
         part[never] = Part.UNSEEN
         write_samples(draw_samples(source.data, part, asked.draw, seed), folder)
         given = read_given(source.data, source.part, folder / FORGET_FILE, drop=False)
-        return Left(file=FORGET_FILE, drop=False, kind=given.kind, interactions=len(given.events))
+        return left_of(folder, FORGET_FILE, False, given)
     given = read_given(source.data, source.part, asked.file, asked.drop)
     name = FORGET_FILE if asked.file.suffix.lower() == ".json" else f"forget{asked.file.suffix}"
     shutil.copyfile(asked.file, folder / name)
-    return Left(file=name, drop=asked.drop, kind=given.kind, interactions=len(given.events), notes=given.notes)
+    return left_of(folder, name, asked.drop, given)
 
 
 def _fresh(manifest: Manifest, plugins: Plugins, catalogue: Catalogue, device: str) -> Recommender:
