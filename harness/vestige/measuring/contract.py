@@ -86,7 +86,7 @@ class CostOf:
         seconds: To train or unlearn.
         flops: Or None where they were not counted.
         trainable_parameters: Numbers that were free to change, or None where that was not said.
-        peak_bytes: The highest resident size of the process that made it.
+        peak_bytes: The highest resident size of the process that made it; on a GPU what tensors took there.
         stored_bytes: Of its files.
         latency: Seconds a query.
         setup_seconds: The part of `seconds` that further requests would not pay again.

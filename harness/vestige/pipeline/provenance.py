@@ -17,9 +17,10 @@ MADE_BY = "made_by"
 """Where it stands in the meta of an artifact."""
 
 
-def made_by() -> dict[str, Any]:
-    """This process, and now."""
-    return {"utc": datetime.now(UTC).isoformat(timespec="seconds"), **here()}
+def made_by(device: str) -> dict[str, Any]:
+    """This process, and now; `processor` is the GPU's name where that is the device."""
+    gpu = {"processor": _gpu(device)} if device.startswith("cuda") else {}
+    return {"utc": datetime.now(UTC).isoformat(timespec="seconds"), **here(), **gpu}
 
 
 @cache
@@ -46,6 +47,12 @@ def _git(folder: Path, *words: str) -> str | None:
         return None
     done = subprocess.run([git, "-C", str(folder), *words], capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _gpu(device: str) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if torch.cuda.is_available() else device
 
 
 def _processor() -> str:

@@ -1,15 +1,61 @@
-"""Memory of this process: how much it took, where the system tells it, and whether there was too little."""
+"""What a piece of work takes, in seconds and memory, and whether there was too little memory for it."""
 
 import resource
 import sys
+import time
 from pathlib import Path
+from typing import Any
+
+from vestige.errors import InputError
 
 NO_MEMORY = ("can't allocate memory", "std::bad_alloc", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 """How torch and what it stands on say so in an error of no type of its own."""
 
 
-def reset_peak() -> None:
-    """Starts the measurement of the peak anew: what a process did before is not the job's."""
+class Meter:
+    """Measures from when it is made on. A GPU works on after it was asked, so the clock waits until it has done all."""
+
+    def __init__(self, device: str) -> None:
+        self._cuda = _cuda(device)
+        if self._cuda is None:
+            _reset_peak()
+        else:
+            self._cuda.synchronize(device)
+            self._cuda.reset_peak_memory_stats(device)
+        self._device = device
+        self._start = time.perf_counter()
+
+    def read(self) -> dict[str, Any]:
+        """`seconds`, and `peak_bytes`: the highest resident size of the process; on a GPU the most that tensors took
+        there.
+        """
+        if self._cuda is None:
+            return {"seconds": time.perf_counter() - self._start, "peak_bytes": _peak_bytes()}
+        self._cuda.synchronize(self._device)
+        seconds = time.perf_counter() - self._start
+        return {"seconds": seconds, "peak_bytes": int(self._cuda.max_memory_allocated(self._device))}
+
+
+def check_gpu(device: str) -> None:
+    """Raises an `InputError` where a GPU is meant by a number that none of those here has."""
+    cuda, (_, _, number) = _cuda(device), device.partition(":")
+    there = cuda.device_count() if cuda is not None and number else 0
+    if 0 < there <= int(number or 0):
+        found = "one GPU, cuda:0" if there == 1 else f"GPUs up to cuda:{there - 1}"
+        raise InputError(f"device {device!r} was asked for, and this machine has {found}.")
+
+
+def _cuda(device: str) -> Any:
+    """`torch.cuda`, where that is the device."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return torch.cuda
+
+
+def _reset_peak() -> None:
+    """What a process did before is not the job's."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -24,8 +70,8 @@ def out_of_memory(error: BaseException) -> bool:
     return named or told or (cause is not None and out_of_memory(cause))
 
 
-def peak_bytes() -> int:
-    """The highest resident size since `reset_peak`, or of the process where that is unknown."""
+def _peak_bytes() -> int:
+    """The highest resident size since `_reset_peak`, or of the process where that is unknown."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -30,7 +30,7 @@ from vestige.pipeline.artifacts import load_attempts, save_attempts, save_measur
 from vestige.pipeline.inputs import load_data, load_split
 from vestige.pipeline.own import combined
 from vestige.pipeline.provenance import MADE_BY, made_by
-from vestige.pipeline.resources import out_of_memory, peak_bytes, reset_peak
+from vestige.pipeline.resources import Meter, check_gpu, out_of_memory
 from vestige.pipeline.sources import read_digest, source_digest
 from vestige.pipeline.store import Artifact, Meta, Store
 from vestige.pipeline.tasks import make_task
@@ -82,7 +82,8 @@ class Workbench:
             "attack": self._attack,
             "measure": self._measure,
         }
-        return {**stages[payload["stage"]](payload, folder, progress), MADE_BY: made_by()}
+        check_gpu(payload["device"])
+        return {**stages[payload["stage"]](payload, folder, progress), MADE_BY: made_by(payload["device"])}
 
     # -- stages -----------------------------------------------------------------------------------------------
 
@@ -95,19 +96,18 @@ class Workbench:
             sequences = shadow_training(inputs.data, inputs.split, coins)
         else:
             sequences = training(inputs.data, inputs.split, [Part(part) for part in payload["parts"]])
-        reset_peak()
-        start = time.perf_counter()
+        meter = Meter(payload["device"])
         # The base of a method that trains its own counts against the method's time, which begins anew with each try.
         left = None if unfinished is None or payload.get("method") else Unfinished(unfinished, "of this key")
         report = fit(model, sequences, payload["seed"], progress, left)
-        seconds = report.earlier_seconds + time.perf_counter() - start
+        taken = meter.read()
         model.save(folder)
         cost = {
-            "seconds": seconds,
+            **taken,
+            "seconds": report.earlier_seconds + taken["seconds"],
             "flops": report.flops,
             "uncounted": list(report.uncounted),
             "trainable_parameters": _parameters(model),
-            "peak_bytes": peak_bytes(),
         }
         return {"cost": cost, "report": asdict(report)}
 
@@ -133,19 +133,17 @@ class Workbench:
             progress=progress,
             fresh=fresh,
         )
-        reset_peak()
-        start = time.perf_counter()
+        meter = Meter(payload["device"])
         result: Unlearned = method.unlearn(task)
-        seconds = time.perf_counter() - start
-        _check_cost(result, seconds)
+        taken = meter.read()
+        _check_cost(result, taken["seconds"])
         result.model.save(folder)
         cost = {
-            "seconds": seconds,
+            **taken,
             "setup_seconds": result.setup_seconds,
             "flops": result.flops,
             "uncounted": list(result.uncounted),
             "trainable_parameters": result.trainable_parameters,
-            "peak_bytes": peak_bytes(),
         }
         meta: dict[str, Any] = {"cost": _plain(cost), "notes": _plain(result.notes)}
         if step is not None:

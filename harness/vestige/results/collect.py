@@ -112,10 +112,10 @@ def collect(
     Records of cells that are not on the board any more are removed.
     """
     finished = []
-    here = made_by()
     per_user: list[pa.Table] = []
     bootstrap: list[pa.Table] = []
     for cell in cells:
+        here = made_by(cell.job.payload["device"])
         item = _finish(board, plugins, cell, inputs[cell.seed], outcomes.get(cell.job.id), store, here)
         finished.append(item)
         artifact = store.get("measure", cell.job.key)

@@ -1,13 +1,12 @@
 """What all steps share: devices and threads, and what a step cost."""
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from vestige.errors import InputError
-from vestige.pipeline.resources import peak_bytes, reset_peak
+from vestige.pipeline.resources import Meter, check_gpu
 
 ValueT = TypeVar("ValueT")
 
@@ -37,19 +36,20 @@ class Machine:
         from vestige.recommenders.torch_tools import resolve_device
 
         torch.set_num_threads(self.threads)
-        return resolve_device(self.device)
+        device = resolve_device(self.device)
+        check_gpu(device)
+        return device
 
 
-def timed(work: Callable[[], ValueT]) -> tuple[ValueT, dict[str, float | None]]:
+def timed(work: Callable[[], ValueT], device: str) -> tuple[ValueT, dict[str, float | None]]:
     """What `work` returns, with the seconds and the peak of memory that it took.
 
     Raises:
         InputError: It diverged, which is a matter of its settings.
     """
-    reset_peak()
-    start = time.perf_counter()
+    meter = Meter(device)
     try:
         made = work()
     except FloatingPointError as error:
         raise InputError(str(error)) from error
-    return made, {"seconds": time.perf_counter() - start, "peak_bytes": peak_bytes()}
+    return made, meter.read()

@@ -105,7 +105,9 @@ def train(
         sequences = select(source.data, (source.part == Part.RETAINED) & ~out)
         with blamed(f"the recommender {chosen.spec.name!r}", but=(OSError,)):
             model = _begun(chosen, source.catalogue, device)
-            report, cost = timed(lambda: fit(model, sequences, seeds.derive(seed, "train"), progress, unfinished))
+            report, cost = timed(
+                lambda: fit(model, sequences, seeds.derive(seed, "train"), progress, unfinished), device
+            )
             model.save(folder / MODEL)
         module = getattr(model, "module", None)
         manifest = Manifest(

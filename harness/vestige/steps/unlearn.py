@@ -142,7 +142,7 @@ def unlearn(
         with blamed(f"the method {chosen.spec.name!r}", but=(OSError,)):
             runs: Method = chosen.spec.load()(chosen.config)
             result: Unlearned
-            result, cost = timed(lambda: runs.unlearn(task))
+            result, cost = timed(lambda: runs.unlearn(task), device)
             result.model.save(folder / MODEL)
         _in_order(folder / MODEL)
         made = Manifest(
