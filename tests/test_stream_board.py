@@ -180,7 +180,8 @@ def test_a_submitted_stream_is_verified_record_by_record(finished: Path, tmp_pat
 
 
 def planned(tmp_path: Path, text: str, of: str = "users", attacks: str = "[]") -> Plan:
-    more = f'[request]\nkind = "stream"\nof = "{of}"\npercent = 10\ncount = 2\nsteps = 3'
+    more = f'[request]\nkind = "stream"\nof = "{of}"\ncount = 2\nsteps = 3'
+    more += "\npercent = 10" * (of == "interactions")
     text = text.replace("[request]\ncount = 8", more).replace("names = []", f"names = {attacks}")
     board = write(tmp_path / of, text)
     return api.make_plan(str(board), fetch=False).plan

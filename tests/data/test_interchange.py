@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pydantic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -190,6 +191,28 @@ def test_unless_said_otherwise_as_many_retain_as_the_pool_has_left() -> None:
     assert draw_samples(RATED, part, exact, 0) == pool
     with pytest.raises(InputError, match=r"users were asked for"):
         draw_samples(RATED, part, SamplesConfig(forget=3, retain=len(pool.retain) + 1, min_events=4), 0)
+
+
+def test_a_file_without_users_is_not_written(tmp_path: Path) -> None:
+    """It could not be read."""
+    part = hold_out(RATED, HoldoutConfig(rule="temporal"))
+    everybody = 3 + len(draw_samples(RATED, part, SamplesConfig(forget=3, min_events=4), 0).retain)
+    with pytest.raises(
+        InputError, match=rf"{everybody} forget and 1 retain users were asked for, but only {everybody}"
+    ):
+        draw_samples(RATED, part, SamplesConfig(forget=everybody, min_events=4), 0)
+    all_but_one = draw_samples(RATED, part, SamplesConfig(forget=everybody - 1, min_events=4), 0)
+    _, retain = write_samples(all_but_one, tmp_path)
+    assert read_samples(retain, "retain") == all_but_one.retain
+    with pytest.raises(pydantic.ValidationError, match="greater than or equal to 1"):
+        SamplesConfig(retain=0)
+
+
+def test_a_path_through_a_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("1\n")
+    for path in (tmp_path / "file" / "below", tmp_path / ("x" * 300)):
+        with pytest.raises(InputError, match=r"the file cannot be read \((Not a directory|File name too long)\)"):
+            kind_of(path)
 
 
 @pytest.mark.skipif(not (SHARED / "ml-1m").exists(), reason="real data is not at hand (set VESTIGE_TEST_DATA)")

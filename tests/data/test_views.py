@@ -91,10 +91,12 @@ def test_interactions_of_a_list_are_asked_after_what_stood_before_them_in_traini
 
 
 def test_reach_leaves_out_what_training_cannot_touch() -> None:
-    near = build(DATA, SPLIT, 0, reach=3).queries["forget"]
-    assert sorted(np.unique(near.users)) == sorted(SPLIT.forget_users.tolist())
-    for row, user in enumerate(near.users):
-        assert len(near.histories.row(row)) >= len(items_of(user)) - 2 - 3
+    for reach in (1, 2, 3):
+        near = build(DATA, SPLIT, 0, reach=reach).queries["forget"]
+        for user in SPLIT.forget_users:
+            trained = len(items_of(user)) - 2
+            asked = sorted(len(near.histories.row(row)) for row in np.flatnonzero(near.users == user))
+            assert asked == list(range(trained - reach, trained))
 
 
 def test_neighbours_are_retained_and_controls_are_others() -> None:

@@ -56,6 +56,14 @@ def test_a_tolerance_may_be_without_end(tmp_path: Path) -> None:
         ("count = 8", "count = 8\nfraction = 0.1", r"exactly one of count, fraction and file"),
         ("count = 8", "", r"exactly one of count, fraction and file"),
         ("count = 8", 'count = 8\nselect = "latest"', r"select must be one of 'random', 'longest'"),
+        ("count = 8", "count = 8\npercent = 5", r"\[request\] percent: it is for interactions that are drawn"),
+        (
+            "count = 8",
+            'kind = "interactions"\nfile = "f.tsv"\npercent = 20',
+            r"\[request\] percent: it is for interactions",
+        ),
+        ("count = 8", 'file = "f.txt"\nselect = "longest"', r"\[request\] select: it is for what is drawn"),
+        ("[request]", "[holdout]\nshare = 0.3\n[request]", r"\[holdout\] share: it is for rule = 'temporal'"),
         ("threads = 1", 'device = "gpu"', r"device"),
         ("[request]", '[metrics]\nnames = ["rankin"]\n[request]', r"unknown metric 'rankin'; did you mean 'ranking'"),
         ("[request]", "[metrics]\nk = [0]\n[request]", r"metrics.k.0: .*greater than 0"),
@@ -78,6 +86,13 @@ def test_faults_are_named(tmp_path: Path, old: str, new: str, message: str) -> N
         load(tmp_path / "b", text)
     assert str(tmp_path / "b" / "board.toml") in str(caught.value) or "tinny" in new
     assert "\n" not in str(caught.value)
+
+
+def test_what_a_board_inherits_it_did_not_write(tmp_path: Path) -> None:
+    """So another request may be laid over one whose settings mean nothing to it."""
+    load(tmp_path / "below", TINY.replace("count = 8", 'kind = "interactions"\ncount = 8\npercent = 20'))
+    above = load(tmp_path / "above", 'extends = "../below"\n[request]\nkind = "users"\nselect = "random"\n')
+    assert (above.config.request.kind, above.config.request.percent) == ("users", 20)
 
 
 def test_an_unknown_board_names_the_nearest() -> None:

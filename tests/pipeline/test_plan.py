@@ -49,3 +49,15 @@ def test_whether_a_source_says_when_does_not_hang_on_what_was_stored_before(boar
             else:
                 with pytest.raises(InputError, match=r"untimed\.inter has none"):
                     prepare(found[kind, "temporal"], store)
+
+
+def test_which_gpu_computes_is_for_whoever_runs_a_job_and_not_in_its_key(board: Path) -> None:
+    def planned(device: str) -> dict[str, str]:
+        (board / "board.toml").write_text(TINY.replace("threads = 1", f'threads = 1\ndevice = "{device}"'))
+        jobs = api.make_plan(str(board), fetch=False).plan.jobs
+        assert {job.payload["device"] for job in jobs} == {device}
+        return {job.label: job.key for job in jobs}
+
+    keys = {device: planned(device) for device in ("cpu", "cuda", "cuda:0", "cuda:1")}
+    assert keys["cuda"] == keys["cuda:0"] == keys["cuda:1"]
+    assert not set(keys["cpu"].values()) & set(keys["cuda"].values())

@@ -1,5 +1,6 @@
 """What a job takes is measured where it computes; a planted GPU stands in for one, so that this runs anywhere."""
 
+import os
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 
 from vestige.errors import InputError
 from vestige.pipeline import provenance
-from vestige.pipeline.resources import Meter, check_gpu
+from vestige.pipeline.resources import Meter, check_gpu, hide_gpus
 
 
 class PlantedGpu:
@@ -77,3 +78,11 @@ def test_a_gpu_that_is_not_there_is_said_by_number(gpu: PlantedGpu) -> None:
 def test_provenance_names_the_gpu(gpu: PlantedGpu) -> None:
     assert provenance.made_by("cuda:1")["processor"] == "Planted cuda:1"
     assert provenance.made_by("cpu")["processor"] == provenance.here()["processor"]
+
+
+def test_work_on_the_processor_sees_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    hide_gpus("cuda:1")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
+    hide_gpus("cpu")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""

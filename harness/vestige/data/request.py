@@ -1,6 +1,6 @@
 """What must be forgotten: draws R, F and T (design: retained, to-be-forgotten, never-trained)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
@@ -97,6 +97,13 @@ class RequestConfig(Config):
         """What each request names."""
         return self.of if self.kind == "stream" else self.kind
 
+    def idle(self, given: Iterable[str]) -> Iterator[str]:
+        """Of the settings that were given those that change nothing, each with what it is for."""
+        if "percent" in given and (self.names != "interactions" or self.file is not None):
+            yield "percent: it is for interactions that are drawn"
+        if "select" in given and self.file is not None:
+            yield "select: it is for what is drawn, and a file names what is forgotten"
+
     @property
     def requests(self) -> int:
         """How many requests follow one another."""
@@ -121,6 +128,11 @@ class HoldoutConfig(Config):
 
     rule: Literal["last", "temporal"] = "last"
     share: float = pydantic.Field(default=0.2, gt=0, lt=1)
+
+    def idle(self, given: Iterable[str]) -> Iterator[str]:
+        """As of a request."""
+        if "share" in given and self.rule != "temporal":
+            yield "share: it is for rule = 'temporal'"
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class SamplesConfig(Config):
     """
 
     forget: int = pydantic.Field(500, ge=1)
-    retain: int | None = pydantic.Field(None, ge=0)
+    retain: int | None = pydantic.Field(None, ge=1)
     percent: float = pydantic.Field(5.0, gt=0, le=50)
     min_events: int = pydantic.Field(10, ge=2)
     min_rating: float | None = 4.0
@@ -64,7 +64,7 @@ def draw_samples(data: Interactions, part: npt.NDArray[np.int8], config: Samples
     able = np.bincount(data.user[trained], minlength=data.n_users) >= config.min_events
     able &= np.bincount(data.user[late], minlength=data.n_users) > 0
     pool = np.flatnonzero(able)
-    retain = max(min(RETAIN, len(pool) - config.forget), 0) if config.retain is None else config.retain
+    retain = max(min(RETAIN, len(pool) - config.forget), 1) if config.retain is None else config.retain
     if len(pool) < config.forget + retain:
         rated = "an interaction" if config.min_rating is None else f"a rating of {config.min_rating:g} or more"
         raise InputError(

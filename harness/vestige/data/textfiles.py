@@ -19,6 +19,8 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: this is a folder; a file is needed.") from None
     except PermissionError:
         raise InputError(f"{path}: the file may not be read.") from None
+    except OSError as error:
+        raise InputError(f"{path}: the file cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: the file is not UTF-8 (byte {error.start}).") from None
     if not text.strip():

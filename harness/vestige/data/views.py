@@ -253,11 +253,14 @@ def _held_out(data: Interactions, split: Split, users: IntArray, part: Part) -> 
 
 
 def _askable(data: Interactions, split: Split, part: Part, reach: int | None, last: Split) -> IntArray:
-    """The interactions of a part that have a history (also after the last step), and that training can reach."""
+    """The interactions of a part that have a history (also after the last step), and that training can reach.
+
+    Both are told by the last step, so that at every step the same are asked about.
+    """
     events = split.events(part)
     able = _histories(data, _before(last, part), events).lengths > 0
     if reach is not None:
-        before = np.concatenate([[0], np.cumsum(split.part <= Part.UNSEEN)])
+        before = np.concatenate([[0], np.cumsum(last.part <= Part.UNSEEN)])
         able &= before[data.offsets[data.user[events] + 1]] - before[events] <= reach
     return events[able]
 

@@ -289,6 +289,7 @@ def load(
     if seeds:
         values["seeds"] = list(seeds)
     config = configs.validate(BoardConfig, values, str(file))
+    _check_idle(config, file)
     left_out = _left_out(config.method, only)
     if left_out:
         config = config.model_copy(update={"remarks": ()})  # said of a table with all rows
@@ -365,6 +366,23 @@ def check_places(board: Board) -> None:
 
 def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     """The file's tables, laid over those of the board it extends."""
+    values = _own(file)
+    parent = values.get("extends")
+    if not parent:
+        return values
+    if not isinstance(parent, str):
+        raise InputError(f"{file}: extends: the name or folder of a board is needed, not {parent!r}.")
+    beside = file.parent / parent
+    above = (beside if (beside / FILE).is_file() else find(parent, f"{file}: extends")) / FILE
+    if above.resolve() in (*chain, file.resolve()):
+        raise InputError(f"{file}: extends: {parent!r} leads back to this board.")
+    below = _read(above, (*chain, file.resolve()))
+    below.pop("remarks", None)  # said of the other board's results
+    return _laid_over(below, values)
+
+
+def _own(file: Path) -> dict[str, Any]:
+    """What the file itself says, its paths relative to no folder any more."""
     try:
         text = file.read_bytes().decode("utf-8-sig")
         values = tomllib.loads(text)
@@ -386,18 +404,15 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     for table in values["method"] if isinstance(values.get("method"), list) else ():
         if isinstance(table, dict) and isinstance(table.get("tuned"), str):
             table["tuned"] = str(file.parent / home(table["tuned"]))
-    parent = values.get("extends")
-    if not parent:
-        return values
-    if not isinstance(parent, str):
-        raise InputError(f"{file}: extends: the name or folder of a board is needed, not {parent!r}.")
-    beside = file.parent / parent
-    above = (beside if (beside / FILE).is_file() else find(parent, f"{file}: extends")) / FILE
-    if above.resolve() in (*chain, file.resolve()):
-        raise InputError(f"{file}: extends: {parent!r} leads back to this board.")
-    below = _read(above, (*chain, file.resolve()))
-    below.pop("remarks", None)  # said of the other board's results
-    return _laid_over(below, values)
+    return values
+
+
+def _check_idle(config: BoardConfig, file: Path) -> None:
+    """Whoever writes down a setting believes that it does something; what a board inherits it did not write."""
+    own = _own(file)
+    for table, of in (("request", config.request), ("holdout", config.holdout)):
+        for setting in of.idle(own.get(table, {})):
+            raise InputError(f"{file}: [{table}] {setting}; here it would change nothing.")
 
 
 SIZES = {"count", "fraction", "file"}

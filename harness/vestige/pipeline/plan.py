@@ -326,7 +326,9 @@ class _Planner:
     def _job(self, stage: str, label: str, payload: dict[str, Any], needs: list[tuple[str, str]]) -> Job:
         step = f", step {payload['step']}" if "step" in payload else ""
         label = f"{label}, seed {self.seed}{step}"
-        job = Job(stage, key_of(without_places(payload)), label, payload, tuple(dict.fromkeys(needs)))
+        # Which of equal GPUs computed does not matter.
+        key = key_of({**without_places(payload), "device": payload["device"].partition(":")[0]})
+        job = Job(stage, key, label, payload, tuple(dict.fromkeys(needs)))
         self.jobs.append(job)
         return job
 

@@ -1,5 +1,6 @@
 """What a piece of work takes, in seconds and memory, and whether there was too little memory for it."""
 
+import os
 import resource
 import sys
 import time
@@ -34,6 +35,16 @@ class Meter:
         self._cuda.synchronize(self._device)
         seconds = time.perf_counter() - self._start
         return {"seconds": seconds, "peak_bytes": int(self._cuda.max_memory_allocated(self._device))}
+
+
+def hide_gpus(device: str) -> None:
+    """Hides the GPUs from work on the processor; called before torch has looked for any.
+
+    Around a training torch keeps the states of all random generators, and opens every GPU for that: the training would
+    take time and memory for what it does not use, or fail for want of either.
+    """
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def check_gpu(device: str) -> None:

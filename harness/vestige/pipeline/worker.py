@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from vestige.errors import StoreError, VestigeError
-from vestige.pipeline.resources import out_of_memory
+from vestige.pipeline.resources import hide_gpus, out_of_memory
 from vestige.quiet import quiet_warnings
 
 Answer = Callable[[dict[str, Any]], None]
@@ -147,6 +147,7 @@ def _end_with(worker: int) -> None:
 def _run(bench: Any, job: dict[str, Any], threads: int, answer: Answer) -> None:
     import torch
 
+    hide_gpus(job["payload"]["device"])
     torch.set_num_threads(threads)
     begun = time.perf_counter()
     last = 0.0
