@@ -406,6 +406,11 @@ def test_render_and_accept(finished: tuple[Path, Path, Path]) -> None:
     assert (out / "leaderboard.md").read_bytes() == table
     done = vestige("accept", board, "--out", out, cache=cache, cwd=board.parent)
     assert done.returncode == 0, done.stderr
+    there = {*(board / "accepted").rglob("*")}
+    for words in (("render",), ("render", "--html"), ("view", "--no-browser")):
+        refused = vestige(words[0], board, *words[1:], "--out", board / "accepted", cache=cache, cwd=board.parent)
+        assert refused.returncode == 2 and "which `vestige accept` alone writes" in refused.stderr, refused.stderr
+    assert {*(board / "accepted").rglob("*")} == there
     assert (board / "leaderboard.md").read_bytes() == table
     accepted = {file.name: file.read_bytes() for file in (board / "accepted" / "records").iterdir()}
     assert accepted == {file.name: file.read_bytes() for file in (out / "records").iterdir()}
@@ -665,6 +670,42 @@ class Shapeless(Quiet):
     def attack(self, target):
         yield Recovered('shapeless', target.hits()[:1])
 """
+
+
+TAKEN = """
+import vestige
+from vestige.specs import AttackSpec
+
+@vestige.hookimpl
+def vestige_attacks():
+    more = dict(version='1', summary='', track='api', factory='taken:Mine')
+    return [
+        AttackSpec(name='mine', recovers=('swap',), **more),
+        AttackSpec(name='plain', recovers=('none',), **more),
+        AttackSpec(name='raw', tells=('raw',), **more),
+        AttackSpec(name='own', recovers=('raw', 'owned'), tells=('owned',), **more),
+    ]
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("evasion", "mine"), "'mine' and the attack 'evasion' would both give recovery:swap"),
+        (("mine", "evasion"), "'evasion' and the attack 'mine' would both give recovery:swap"),
+        (("plain",), "'plain' and the metric 'recovery' would both give recovery:none"),
+        (("raw",), "'raw' and the metric 'membership' would both give auc_raw"),
+        (("evasion", "own"), ""),
+    ],
+)
+def test_an_attempt_takes_no_name_of_another(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
+    """Of two of one name one would silently be lost."""
+    site = plugin_package(tmp_path / "site", "taken", TAKEN)
+    (tmp_path / "board").mkdir()
+    (tmp_path / "board" / "board.toml").write_text(FULL.replace("names = []", f"names = {json.dumps(names)}"))
+    done = vestige("plan", tmp_path / "board", cache=tmp_path / "cache", cwd=tmp_path, python_path=site)
+    assert done.returncode == (2 if message else 0), done.stderr
+    assert message in done.stderr
 
 
 def test_third_party_attacks_and_observers_are_heard(finished: tuple[Path, Path, Path], tmp_path: Path) -> None:

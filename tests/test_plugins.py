@@ -61,6 +61,11 @@ def test_broken_plugins_cost_one_line_each_and_the_good_one_works(
     said: list[str] = []
     Observers(found, said.append).tell("vestige_cell_started", board="b", cell="c")
     assert said == []
+    # What is asked for by name may be one of the broken.
+    with pytest.raises(
+        InputError, match=r"unknown method 'shrunk'; did you mean 'shrink'\? .*'raises' is broken: .*no"
+    ):
+        found.get(MethodSpec, "shrunk")
     with pytest.raises(plugins.VestigeError, match=r"broken plugins: .*misspells"):
         plugins.load(strict=True)
 

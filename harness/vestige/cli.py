@@ -46,7 +46,7 @@ OnlyOption = Annotated[
         "--only",
         metavar="ROW",
         help="Of the board's own rows this one, by its label, NAME or NAME:preset; repeatable. Base, gold and the "
-        "controls always run.",
+        "controls always run, and what --method adds.",
         show_default=False,
     ),
 ]
@@ -256,7 +256,7 @@ def render(
     from vestige.results.render import render as render_tables
     from vestige.results.sides import read_side
 
-    folder = _results_folder(board, out)
+    folder = _written_folder(board, out)
     with settled(folder):
         results = read_side(folder).results  # all of it, before anything is written
         if html:
@@ -281,7 +281,7 @@ def view(
     from vestige.results.page.build import write_page
     from vestige.results.render import read_results
 
-    folder = _results_folder(board, out)
+    folder = _written_folder(board, out)
     with settled(folder):
         page = write_page(read_results(folder), folder)
     with contextlib.suppress(Interrupted):  # the way in which it ends
@@ -552,11 +552,10 @@ def _describe(name: str, installed: "Plugins") -> None:
 
     from vestige.configs import described
     from vestige.console import table
-    from vestige.errors import unknown
 
     named = [f for f in installed.found if f.spec.name == name]
     if not named:
-        raise unknown("plugin", name, {f.spec.name for f in installed.found})
+        raise installed.unknown("plugin", name, {f.spec.name for f in installed.found})
     for f in named:
         spec = f.spec
         typer.echo(f"{spec.kind} {name} {spec.version} ({f.distribution} {f.distribution_version}): {spec.summary}")
@@ -672,6 +671,19 @@ def _results_folder(board: str, out: Path | None) -> Path:
     from vestige.pipeline.board import find
 
     return Path("vestige-out") / find(board).resolve().name
+
+
+def _written_folder(board: str, out: Path | None) -> Path:
+    """As `_results_folder`, where something is to be written there."""
+    from vestige.results.collect import ACCEPTED
+
+    folder = _results_folder(board, out)
+    if folder.resolve().name == ACCEPTED:
+        raise InputError(
+            f"{folder}: accepted results lie there, which `vestige accept` alone writes; the table stands beside them, "
+            "and `vestige index` writes the pages of a folder of boards."
+        )
+    return folder
 
 
 def _dataset(name: str, path: str | None) -> Any:

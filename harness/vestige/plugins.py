@@ -136,8 +136,13 @@ class Plugins:
         """
         specs = self.all(kind)
         if name not in specs:
-            raise unknown(kind.kind, name, specs, where)
+            raise self.unknown(kind.kind, name, specs, where)
         return specs[name]
+
+    def unknown(self, kind: str, name: str, valid: Iterable[str], where: str = "") -> InputError:
+        """As `vestige.errors.unknown`; a plugin that is broken may be the one that is meant."""
+        broken = "".join(f" The plugin {b.name!r} is broken: {b.reason}" for b in self.broken)
+        return InputError(f"{unknown(kind, name, valid, where)}{broken}")
 
     def origin(self, spec: Spec) -> Found:
         """Where a spec comes from."""

@@ -210,6 +210,8 @@ def test_a_row_that_is_not_there_is_named_with_the_nearest(tmp_path: Path) -> No
         load(tmp_path / "b", TINY, only=("finetun",))
     board = load(tmp_path / "b", TINY + MORE, extra_methods=("npo",), only=("a little",))
     assert [m.label for m in board.methods] == ["do_nothing", "retrain", "a little", "npo"]
+    alone = load(tmp_path / "b", TINY + MORE, extra_methods=("npo",), only=("npo",))
+    assert [m.label for m in alone.methods] == ["do_nothing", "retrain", "npo"]
     named = load(tmp_path / "b", TINY + MORE + '\n[[method]]\nname = "untrained"\n', only=("a little",))
     assert [m.label for m in named.methods] == ["do_nothing", "retrain", "a little", "untrained"]
 

@@ -5,15 +5,18 @@ import errno
 import math
 import os
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from vestige.errors import StoreError, VestigeError
-from vestige.measuring.attacks import Target
+from vestige.measuring.attacks import Recovered, Target
 from vestige.measuring.contract import Measurement
 from vestige.methods import Unlearned
 from vestige.pipeline import stages
+from vestige.pipeline.artifacts import save_attempts
 from vestige.pipeline.resources import out_of_memory
 from vestige.pipeline.stages import Workbench
 from vestige.pipeline.store import Store
@@ -141,3 +144,23 @@ def test_two_measurements_of_one_name_fail_by_name() -> None:
     stages._check_once([("mine", Measurement("s", "", 1.0, varies=True))] * 2)
     with pytest.raises(VestigeError, match="the metrics 'mine' and 'yours' both measured m/retain"):
         stages._check_once([("mine", one), ("yours", one)])
+
+
+def brought(tmp_path: Path, *names: str) -> dict[str, Any]:
+    target = cast(Target, SimpleNamespace(forget=range(3)))
+    return save_attempts([Recovered(name, np.full(3, 0.5)) for name in names], target, tmp_path)
+
+
+def test_an_attempt_that_is_made_twice_fails_by_name(tmp_path: Path) -> None:
+    assert set(brought(tmp_path, "one", "two")["recovered"]) == {"one", "two"}
+    with pytest.raises(VestigeError, match="the attempt 'one' was made twice"):
+        brought(tmp_path, "one", "two", "one")
+
+
+def test_attempts_of_one_name_that_no_spec_declares_fail_by_name(tmp_path: Path) -> None:
+    bench = Workbench(Store(tmp_path), load())
+    for attack, attempts in {"a": ("mine",), "b": ("mine", "other"), "c": ("other",)}.items():
+        bench.store.make("attack", attack, lambda folder, attempts=attempts: brought(folder, *attempts))
+    assert set(bench._attempts({"evasion": "a", "bypass": "c"}).recovered) == {"mine", "other"}
+    with pytest.raises(VestigeError, match="the attacks 'evasion' and 'bypass' both made the attempt 'mine'"):
+        bench._attempts({"evasion": "a", "bypass": "b"})

@@ -48,6 +48,18 @@ def test_its_comments_are_settings_that_the_other_board_has(tmp_path: Path, name
     assert mine.limits.seconds == 600
 
 
+def test_a_list_is_named_as_the_other_board_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the variable and not by where that points on this machine; without one, by its place."""
+    monkeypatch.setenv("VESTIGE_DATA", str(tmp_path))
+    for name in ("ml-1m-published", str(new_board(tmp_path / "between", "ml-1m-published").parent)):
+        text = new_board(tmp_path / "of" / Path(name).name, name).read_text()
+        assert '# file = "${VESTIGE_DATA}/ml-1m/forget_samples_subset.json"' in text and "# select" not in text
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "board.toml").write_text(TINY.replace("count = 8", 'file = "mine.txt"'))
+    text = new_board(tmp_path / "mine", str(tmp_path / "below")).read_text()
+    assert f'# file = "{tmp_path / "below" / "mine.txt"}"' in text
+
+
 def test_a_board_of_ones_own_is_named_by_its_place(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "board.toml").write_text(TINY.replace('"Tiny"', '"Tiny, \\"quoted\\" and ünicode"'))

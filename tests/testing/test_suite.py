@@ -262,3 +262,9 @@ def test_the_command(tmp_path: Path) -> None:
     settings = vestige("validate", "finetune", "--set", "share=2", cache=tmp_path, cwd=tmp_path)
     assert settings.returncode == 2
     assert "share: input should be less than or equal to 1, not 2" in settings.stderr
+
+
+@pytest.mark.parametrize(("name", "kind"), [("local", "executor"), ("mlflow", "observer")])
+def test_what_is_installed_and_has_no_checks_is_not_called_unknown(name: str, kind: str) -> None:
+    with pytest.raises(InputError, match=rf"{name!r} is an {kind}, and there are no checks for one"):
+        checks(name)

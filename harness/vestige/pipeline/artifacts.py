@@ -41,6 +41,8 @@ def save_attempts(found: Iterable[Recovered | Told], target: Target, folder: Pat
     meta: dict[str, Any] = {"recovered": {}, "told": {}, "failed": ""}
     asked = len(target.forget)
     for item in found:
+        if item.name in meta["recovered" if isinstance(item, Recovered) else "told"]:
+            raise VestigeError(f"the attempt {item.name!r} was made twice; every one needs a name of its own.")
         if isinstance(item, Recovered):
             if item.hits.shape != (asked,):
                 raise VestigeError(f"the attempt {item.name!r} has hits of shape {item.hits.shape}, not ({asked},).")

@@ -290,7 +290,7 @@ def load(
         values["seeds"] = list(seeds)
     config = configs.validate(BoardConfig, values, str(file))
     _check_idle(config, file)
-    left_out = _left_out(config.method, only)
+    left_out = _left_out(config.method, only, extra_methods)
     if left_out:
         config = config.model_copy(update={"remarks": ()})  # said of a table with all rows
     dataset = choose(plugins, DatasetSpec, config.dataset, f"{file}: [dataset]")
@@ -317,6 +317,7 @@ def load(
             raise InputError(
                 f"{file}: [{table}] seeds: {strange[0]} is none of the board's seeds {list(config.seeds)}."
             )
+    _check_attempts(board, file)
     _check_names(board, [*config.tolerance, *config.columns], file)
     return board
 
@@ -372,8 +373,7 @@ def _read(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
         return values
     if not isinstance(parent, str):
         raise InputError(f"{file}: extends: the name or folder of a board is needed, not {parent!r}.")
-    beside = file.parent / parent
-    above = (beside if (beside / FILE).is_file() else find(parent, f"{file}: extends")) / FILE
+    above = _extended(file, parent)
     if above.resolve() in (*chain, file.resolve()):
         raise InputError(f"{file}: extends: {parent!r} leads back to this board.")
     below = _read(above, (*chain, file.resolve()))
@@ -405,6 +405,24 @@ def _own(file: Path) -> dict[str, Any]:
         if isinstance(table, dict) and isinstance(table.get("tuned"), str):
             table["tuned"] = str(file.parent / home(table["tuned"]))
     return values
+
+
+def written_list(name: str) -> str | None:
+    """The `[request] file` of a board, its own or that of the one it extends, as it was written, with its variables."""
+    file = find(name) / FILE
+    while True:
+        values = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
+        if place := values.get("request", {}).get("file"):
+            return str(place)
+        if not values.get("extends"):
+            return None
+        file = _extended(file, values["extends"])
+
+
+def _extended(file: Path, parent: str) -> Path:
+    """The file of the board that another one names."""
+    beside = file.parent / parent
+    return (beside if (beside / FILE).is_file() else find(parent, f"{file}: extends")) / FILE
 
 
 def _check_idle(config: BoardConfig, file: Path) -> None:
@@ -493,14 +511,16 @@ def _methods(
     return tuple(out.values())
 
 
-def _left_out(tables: tuple[MethodTable, ...], only: tuple[str, ...]) -> frozenset[str]:
-    """Labels of the rows that are not named by their label, their method, or their method and preset."""
+def _left_out(tables: tuple[MethodTable, ...], only: tuple[str, ...], extra: tuple[str, ...]) -> frozenset[str]:
+    """Labels of the board's rows that are not named by their label, their method, or their method and preset; an added
+    method may be named too, and stays in any case.
+    """
     if not only:
         return frozenset()
     names = {_label(t): {_label(t), t.name, *([f"{t.name}:{t.preset}"] if t.preset else [])} for t in tables}
     for text in only:
-        if not any(text in of for of in names.values()):
-            raise unknown("row", text, names, "--only")
+        if text not in extra and not any(text in of for of in names.values()):
+            raise unknown("row", text, [*names, *extra], "--only")
     return frozenset(label for label, of in names.items() if not of & {*only, *ALWAYS})
 
 
@@ -594,13 +614,35 @@ def _check_names(board: Board, names: list[str], file: Path) -> None:
 
 def measure_names(board: Board) -> list[str]:
     """Every name that the board's metrics may yield."""
-    names = {
-        name.replace("{k}", str(k))
+    names = set(_of_metrics(board))
+    for attack in board.attacks:
+        names |= set(_of_attempts(attack.spec))
+    return sorted(names)
+
+
+def _of_metrics(board: Board) -> dict[str, str]:
+    """What its metrics may yield, and which one does."""
+    return {
+        name.replace("{k}", str(k)): chosen.spec.name
         for chosen in board.metrics
         for name in chosen.spec.measures
         for k in (board.config.metrics.k if "{k}" in name else (0,))
     }
+
+
+def _of_attempts(spec: AttackSpec) -> list[str]:
+    """What becomes of an attack's attempts."""
+    return [*(f"recovery:{name}" for name in spec.recovers), *(f"auc_{name}" for name in spec.tells)]
+
+
+def _check_attempts(board: Board, file: Path) -> None:
+    """Two attempts of one name would be one measurement, and one of them silently the other's."""
+    taken = {name: f"the metric {metric!r}" for name, metric in _of_metrics(board).items()}
     for attack in board.attacks:
-        names |= {f"recovery:{name}" for name in attack.spec.recovers}
-        names |= {f"auc_{name}" for name in attack.spec.tells}
-    return sorted(names)
+        for name in _of_attempts(attack.spec):
+            if name in taken:
+                raise InputError(
+                    f"{file}: [attacks]: {attack.spec.name!r} and {taken[name]} would both give {name}; leave one out, "
+                    "or have its author name the attempt otherwise."
+                )
+            taken[name] = f"the attack {attack.spec.name!r}"

@@ -372,7 +372,12 @@ class Workbench:
         specs = {name: self.plugins.get(AttackSpec, name) for name in loaded}
         # What failed made no attempt, so it is the spec that knows which these would have been.
         made = {n: (*spec.recovers, *spec.tells) if loaded[n].failed else loaded[n].names for n, spec in specs.items()}
-        of = {attempt: name for name, attempts in made.items() for attempt in attempts}
+        of: dict[str, str] = {}
+        for name, attempts in made.items():
+            for attempt in attempts:
+                if of.get(attempt, name) != name:
+                    raise VestigeError(f"the attacks {of[attempt]!r} and {name!r} both made the attempt {attempt!r}.")
+                of[attempt] = name
         track: dict[str, Track] = {attempt: specs[name].track for attempt, name in of.items()}
         track |= {name: specs[name].track for name, found in loaded.items() if found.failed}
         return Attempts(recovered, told, track, {n: found.failed for n, found in loaded.items() if found.failed}, of)

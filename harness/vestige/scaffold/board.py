@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vestige import plugins as plugins_module
 from vestige.errors import InputError
-from vestige.pipeline.board import FILE, VARIABLE, BoardConfig, find, load, shipped, slug
+from vestige.pipeline.board import FILE, VARIABLE, BoardConfig, find, load, shipped, slug, written_list
 from vestige.scaffold.filling import TEMPLATES, Filled, fill, free, write
 
 
@@ -36,8 +36,7 @@ def new_board(folder: Path, extends: str) -> Path:
         "swap": _toml(below.swap),
         "dataset": _toml(below.dataset.name),
         "kind": _toml(below.request.kind),
-        "size": _size(below),
-        "select": _toml(below.request.select),
+        "request": _request(below, extends),
         "recommender": _toml(below.recommender.name),
         "k": _toml(list(below.metrics.k)),
         "attacks": _toml(list(below.attacks.names)),
@@ -54,13 +53,15 @@ def _reference(folder: Path, extends: str) -> str:
     return Path(os.path.relpath(other.resolve(), folder.resolve())).as_posix()
 
 
-def _size(below: BoardConfig) -> str:
+def _request(below: BoardConfig, extends: str) -> str:
+    """The lines that say who is drawn, or which file names it."""
+    request = below.request
     for key in ("count", "fraction"):
-        value = getattr(below.request, key)
-        if value is not None:
-            return f"{key} = {_toml(value)}"
-    file = str(below.request.file)  # a request has one size, and this is what is left
-    return f"file = {_toml(file if VARIABLE.search(file) else str(Path(file).resolve()))}"
+        if (value := getattr(request, key)) is not None:
+            return f"# {key} = {_toml(value)}\n# select = {_toml(request.select)}"
+    written = written_list(extends) or ""  # a request has one size, and this is what is left
+    place = written if VARIABLE.search(written) else str(Path(str(request.file)).resolve())
+    return f"# file = {_toml(place)}"
 
 
 def _toml(value: object) -> str:

@@ -92,7 +92,10 @@ def find(plugins: Plugins, name: str, kind: str | None = None) -> Spec:
     for broken in plugins.broken:
         if name in (broken.name, broken.distribution):
             raise InputError(f"the plugin {name!r} is broken: {broken.reason}")
-    raise unknown(kind or "plugin", name, {spec for of in map(plugins.all, kinds) for spec in of})
+    others = [found.spec.kind for found in plugins.found if found.spec.name == name]
+    if others and kind is None:
+        raise InputError(f"{name!r} is an {others[0]}, and there are no checks for one.")
+    raise plugins.unknown(kind or "plugin", name, {spec for of in map(plugins.all, kinds) for spec in of})
 
 
 def parse_settings(words: Sequence[str]) -> dict[str, Any]:
