@@ -59,6 +59,16 @@ def test_ids_are_ordered_by_value_and_not_by_arrival() -> None:
     assert data.user_ids.tolist() == ["9", "10", "b"]
 
 
+def test_blanks_around_an_id_are_no_part_of_it() -> None:
+    """As nobody could name such a user in a list of whom to forget."""
+    users = np.asarray(["1", " 1", "1 ", "2", "2\t", "2"])
+    data = from_columns(users, np.asarray(["a", "b", "c ", "b", "c", " a"]), None, None, "padded")
+    assert (data.user_ids.tolist(), data.item_ids.tolist()) == (["1", "2"], ["a", "b", "c"])
+    assert data.user.tolist() == [0, 0, 0, 1, 1, 1] and data.item.tolist() == [0, 1, 2, 1, 2, 0]
+    plain = from_columns(np.asarray(["1"] * 3 + ["2"] * 3), np.asarray([*"abcbca"]), None, None, "plain")
+    assert data.content_hash == plain.content_hash
+
+
 def test_equal_content_has_an_equal_hash_and_other_content_another() -> None:
     events = [(u, i, i) for u in range(3) for i in range(4)]
     assert build(events).content_hash == build(events[::-1]).content_hash

@@ -170,7 +170,9 @@ def _natural_key(text: str) -> tuple[int, int, str]:
 
 def _factorise(values: npt.NDArray[np.generic]) -> tuple[StrArray, IntArray]:
     unique, codes = np.unique(values, return_inverse=True)
-    texts = [str(value) for value in unique.tolist()]
+    # Columns may be padded, and lists of what to forget are read without blanks around an id.
+    stripped, alike = np.unique([str(value).strip() for value in unique.tolist()], return_inverse=True)
+    texts, codes = stripped.tolist(), alike[codes]
     order = natural_order(texts)
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
