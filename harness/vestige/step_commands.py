@@ -494,10 +494,12 @@ def _plugins() -> "Plugins":
 
 
 def _machine(device: str, threads: int) -> "Machine":
+    from vestige.pipeline.resources import hide_gpus
     from vestige.quiet import quiet_libraries
     from vestige.steps.running import Machine
 
     quiet_libraries()
+    hide_gpus(device)  # from the command's own process; whoever calls a step from Python may want one later
     return Machine(device, threads)
 
 

@@ -11,6 +11,7 @@ import torch
 from vestige.errors import InputError
 from vestige.pipeline import provenance
 from vestige.pipeline.resources import Meter, check_gpu, hide_gpus
+from vestige.steps.running import Machine
 
 
 class PlantedGpu:
@@ -86,3 +87,9 @@ def test_work_on_the_processor_sees_no_gpu(monkeypatch: pytest.MonkeyPatch) -> N
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
     hide_gpus("cpu")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_a_step_in_python_leaves_the_gpus_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert Machine("cpu", torch.get_num_threads()).start() == "cpu"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from vestige.errors import InputError
-from vestige.pipeline.resources import Meter, check_gpu, hide_gpus
+from vestige.pipeline.resources import Meter, check_gpu
 
 ValueT = TypeVar("ValueT")
 
@@ -37,7 +37,6 @@ class Machine:
 
         torch.set_num_threads(self.threads)
         device = resolve_device(self.device)
-        hide_gpus(device)
         check_gpu(device)
         return device
 
