@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 .PHONY: quickstart test lint smoke bench docs clean
 
 quickstart: $(INSTALLED)
-	$(BIN)/vestige run quickstart
+	$(BIN)/vestige run quickstart --workers 2
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder --durations 15
